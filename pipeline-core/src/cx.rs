@@ -1,0 +1,109 @@
+//! How long a call may run, and whether anybody still waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::{Error, Result};
+
+/// A deadline and a cancellation token, handed down through every stage.
+///
+/// Stages call [`Cx::check`] between pieces of work; nothing is interrupted in the middle of one.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipeline_core::{CancelToken, Cx};
+///
+/// let token = CancelToken::new();
+/// let cx = Cx::none().with_timeout(Duration::from_secs(30)).with_cancel(&token);
+/// assert!(cx.check().is_ok());
+/// token.cancel();
+/// assert_eq!(cx.check().unwrap_err().code(), "cancelled");
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Cx {
+    deadline: Option<Instant>,
+    cancel: Option<CancelToken>,
+}
+
+impl Cx {
+    /// No deadline, never cancelled.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Ends the work at `deadline`.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Ends the work `timeout` from now. A time-out too long for the clock means none.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = Instant::now().checked_add(timeout);
+        self
+    }
+
+    /// Ends the work once `token` is cancelled.
+    #[must_use]
+    pub fn with_cancel(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
+    /// Returns an error if the work should stop.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] or [`Error::DeadlineExceeded`].
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Err(Error::Cancelled);
+        }
+        if self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            return Err(Error::DeadlineExceeded);
+        }
+        Ok(())
+    }
+}
+
+/// A flag that says "stop", shared by all clones.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// A token that is not cancelled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks all work that holds a clone of this token to stop. It cannot be taken back.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`CancelToken::cancel`] was called on any clone.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_in_the_past_ends_the_work() {
+        let cx = Cx::none().with_timeout(Duration::ZERO);
+        assert!(matches!(cx.check(), Err(Error::DeadlineExceeded)));
+    }
+
+    #[test]
+    fn the_longest_timeout_is_no_deadline() {
+        assert!(Cx::none().with_timeout(Duration::MAX).check().is_ok());
+    }
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod caption;
+mod cx;
+mod decode;
+mod error;
+mod limits;
+mod metadata;
+mod pipeline;
+mod source;
+mod stage;
+mod thumbnail;
+
+pub use caption::{Caption, CaptionStage, Captioner};
+pub use cx::{CancelToken, Cx};
+pub use decode::{Decode, Decoded};
+pub use error::{Error, ErrorKind, LimitName, Result, SharedError};
+pub use image;
+pub use limits::Limits;
+pub use metadata::{Metadata, MetadataStage};
+pub use pipeline::{Analysis, ImagePipeline, ImagePipelineBuilder, Pipeline};
+pub use source::{Format, Source};
+pub use stage::{Attempt, BoxStage, CatchPanic, Map, Stage, StageExt, StageFn, Then, stage_fn};
+pub use thumbnail::{Thumbnail, ThumbnailSpec, ThumbnailStage};

@@ -1,0 +1,148 @@
+//! What callers hold, and the stock pipeline.
+
+use std::fmt;
+
+use crate::{
+    BoxStage, Caption, CaptionStage, Cx, Decode, Limits, Metadata, MetadataStage, Result, Source,
+    Stage, StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
+};
+
+/// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
+///
+/// # Blocking
+/// `process` uses the calling thread until it is done; call it from a thread that may block.
+pub trait Pipeline: Send + Sync {
+    /// What the pipeline makes of one picture.
+    type Output: Send;
+
+    /// Processes one picture.
+    ///
+    /// # Errors
+    /// The first error of a stage that was not wrapped in [`StageExt::attempt`].
+    fn process(&self, source: &Source, cx: &Cx) -> Result<Self::Output>;
+
+    /// Processes several pictures; one result for each, in order.
+    fn process_batch(&self, sources: &[Source], cx: &Cx) -> Vec<Result<Self::Output>>;
+}
+
+impl<S: Stage<Source> + ?Sized> Pipeline for S {
+    type Output = S::Out;
+
+    fn process(&self, source: &Source, cx: &Cx) -> Result<S::Out> {
+        self.run(source, cx)
+    }
+
+    fn process_batch(&self, sources: &[Source], cx: &Cx) -> Vec<Result<S::Out>> {
+        self.run_batch(&sources.iter().collect::<Vec<_>>(), cx)
+    }
+}
+
+/// All that the stock pipeline finds out about one picture.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Analysis {
+    /// Facts from the header.
+    pub metadata: Metadata,
+    /// One for each [`ThumbnailSpec`], in their order.
+    pub thumbnails: Vec<Thumbnail>,
+    /// `None` without a captioner. A caption that failed does not fail the rest.
+    pub caption: Option<Result<Caption>>,
+}
+
+/// The stock pipeline: metadata from the header, one decode, thumbnails and a caption from its pixels.
+///
+/// It is made of the same stages and adapters that you have; a panic in any of them is an error of that picture.
+///
+/// ```
+/// use pipeline_core::{Cx, ImagePipeline, Pipeline, Source, ThumbnailSpec};
+///
+/// let pipeline = ImagePipeline::builder().thumbnails([ThumbnailSpec::new("small", 256)]).build();
+/// let error = pipeline.process(&Source::from("not a picture"), &Cx::none()).unwrap_err();
+/// assert_eq!(error.code(), "unknown-format");
+/// ```
+pub struct ImagePipeline {
+    stages: BoxStage<Source, Analysis>,
+}
+
+impl ImagePipeline {
+    /// A pipeline with default [`Limits`], no thumbnails and no captions, to be added to.
+    pub fn builder() -> ImagePipelineBuilder {
+        ImagePipelineBuilder {
+            limits: Limits::default(),
+            thumbnails: Vec::new(),
+            captions: None,
+        }
+    }
+}
+
+impl fmt::Debug for ImagePipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImagePipeline").finish_non_exhaustive()
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Stage<Source> for ImagePipeline {
+    type Out = Analysis;
+
+    fn name(&self) -> &'static str {
+        "image-pipeline"
+    }
+
+    fn run(&self, source: &Source, cx: &Cx) -> Result<Analysis> {
+        self.stages.run(source, cx)
+    }
+
+    fn run_batch(&self, sources: &[&Source], cx: &Cx) -> Vec<Result<Analysis>> {
+        self.stages.run_batch(sources, cx)
+    }
+}
+
+/// The settings of an [`ImagePipeline`]; made by [`ImagePipeline::builder`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ImagePipelineBuilder {
+    limits: Limits,
+    thumbnails: Vec<ThumbnailSpec>,
+    captions: Option<CaptionStage>,
+}
+
+impl ImagePipelineBuilder {
+    /// Replaces the default limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Replaces the list of thumbnails.
+    pub fn thumbnails(mut self, specs: impl IntoIterator<Item = ThumbnailSpec>) -> Self {
+        self.thumbnails = specs.into_iter().collect();
+        self
+    }
+
+    /// Switches captions on.
+    pub fn captions(mut self, captions: CaptionStage) -> Self {
+        self.captions = Some(captions);
+        self
+    }
+
+    /// Puts the stages together.
+    pub fn build(self) -> ImagePipeline {
+        let pictures = (
+            ThumbnailStage::new(self.thumbnails).catch_panic(),
+            self.captions
+                .map(|captions| captions.catch_panic().attempt()),
+        );
+        let stages = (
+            MetadataStage::new().catch_panic(),
+            Decode::new(self.limits).catch_panic().then(pictures),
+        )
+            .map(|(metadata, (thumbnails, caption))| Analysis {
+                metadata,
+                thumbnails,
+                caption,
+            })
+            .boxed();
+        ImagePipeline { stages }
+    }
+}

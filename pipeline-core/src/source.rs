@@ -1,0 +1,134 @@
+//! The encoded picture, as it came in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::{fmt, fs};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The encoded bytes of one picture. Cheap to clone: clones share the bytes.
+///
+/// ```
+/// use pipeline_core::{Format, Source};
+///
+/// let source = Source::from(b"\x89PNG\r\n\x1a\n...".to_vec());
+/// assert_eq!(source.format(), Some(Format::Png));
+/// ```
+#[derive(Clone)]
+pub struct Source {
+    bytes: Bytes,
+}
+
+impl Source {
+    /// Reads a whole file into memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        fs::read(path).map(Self::from).map_err(|e| Error::Io {
+            path: path.to_owned(),
+            source: Arc::new(e),
+        })
+    }
+
+    /// The encoded bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the first bytes announce, or `None` if neither JPEG nor PNG. File names and media types play no part.
+    pub fn format(&self) -> Option<Format> {
+        Format::sniff(&self.bytes)
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Source {
+    fn from(bytes: T) -> Self {
+        Self {
+            bytes: bytes.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("format", &self.format())
+            .field("size_bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+/// A file format that this crate reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Format {
+    /// JPEG, multi-picture JPEG (MPO) included. Written "jpg".
+    #[serde(rename = "jpg")]
+    Jpeg,
+    /// PNG, animated PNG included. Written "png".
+    #[serde(rename = "png")]
+    Png,
+}
+
+impl Format {
+    /// Reads the format from the first bytes of a file: `FF D8 FF` or the 8 bytes of the PNG signature.
+    pub fn sniff(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(b"\xff\xd8\xff") {
+            Some(Self::Jpeg)
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else {
+            None
+        }
+    }
+
+    /// "jpg" or "png".
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_magic_bytes_decide() {
+        assert_eq!(Format::sniff(b"\xff\xd8\xff\xe0"), Some(Format::Jpeg));
+        assert_eq!(Format::sniff(b"\x89PNG\r\n\x1a\n"), Some(Format::Png));
+        for other in [
+            &b""[..],
+            b"\xff\xd8",
+            b"\x89PNG",
+            b"icns\0\0\0\0",
+            b"GIF89a",
+            b"RIFF",
+        ] {
+            assert_eq!(Format::sniff(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Source::from_path("no/such.jpg").unwrap_err();
+        assert!(
+            error.report().starts_with("cannot read no/such.jpg: "),
+            "{}",
+            error.report()
+        );
+    }
+}
