@@ -9,9 +9,13 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use pipeline_core::{Blip, BlipOptions, Captioner, Cx, Decode, Limits, Stage};
 
 fn captions(criterion: &mut Criterion) {
-    let mut models = vec![("tiny".to_owned(), Blip::tiny().expect("the bundled model is sound"))];
+    let mut models = vec![(
+        "tiny".to_owned(),
+        Blip::tiny().expect("the bundled model is sound"),
+    )];
     if let Some(folder) = std::env::var_os("BLIP_MODEL") {
-        let model = Blip::open(Path::new(&folder), &BlipOptions::default()).expect("BLIP_MODEL is a model folder");
+        let model = Blip::open(Path::new(&folder), &BlipOptions::default())
+            .expect("BLIP_MODEL is a model folder");
         models.push((model.model().to_owned(), model));
     }
     let cx = Cx::none();
@@ -22,11 +26,21 @@ fn captions(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("caption/{name}"));
         group.sample_size(10);
         let pixels = model.preprocess(picture.pixels()).unwrap();
-        group.bench_function("preprocess", |b| b.iter(|| model.preprocess(black_box(picture.pixels())).unwrap()));
-        group.bench_function("encode", |b| b.iter(|| model.encode(black_box(&pixels)).unwrap()));
-        group.bench_function("caption", |b| b.iter(|| model.caption(black_box(picture.pixels()), &cx).unwrap()));
+        group.bench_function("preprocess", |b| {
+            b.iter(|| model.preprocess(black_box(picture.pixels())).unwrap())
+        });
+        group.bench_function("encode", |b| {
+            b.iter(|| model.encode(black_box(&pixels)).unwrap())
+        });
+        group.bench_function("caption", |b| {
+            b.iter(|| model.caption(black_box(picture.pixels()), &cx).unwrap())
+        });
         group.bench_function("from-jpeg", |b| {
-            b.iter(|| model.caption(decode.run(black_box(&source), &cx).unwrap().pixels(), &cx).unwrap());
+            b.iter(|| {
+                model
+                    .caption(decode.run(black_box(&source), &cx).unwrap().pixels(), &cx)
+                    .unwrap()
+            });
         });
     }
 }

@@ -19,11 +19,33 @@ fn pipelines(criterion: &mut Criterion) {
     group.sample_size(10);
     for (name, pipeline) in [
         ("without-captions", builder.clone().build()),
-        ("fixed-caption", builder.clone().captions(CaptionStage::new(FixedCaptioner::new("a photo"))).build()),
-        ("tiny", builder.captions(CaptionStage::new(Blip::tiny().expect("the bundled model is sound"))).build()),
+        (
+            "fixed-caption",
+            builder
+                .clone()
+                .captions(CaptionStage::new(FixedCaptioner::new("a photo")))
+                .build(),
+        ),
+        (
+            "tiny",
+            builder
+                .captions(CaptionStage::new(
+                    Blip::tiny().expect("the bundled model is sound"),
+                ))
+                .build(),
+        ),
     ] {
         group.bench_function(name, |b| {
-            b.iter(|| assert_eq!(pipeline.process(black_box(&source), &Cx::none()).unwrap().thumbnails.len(), 2));
+            b.iter(|| {
+                assert_eq!(
+                    pipeline
+                        .process(black_box(&source), &Cx::none())
+                        .unwrap()
+                        .thumbnails
+                        .len(),
+                    2
+                )
+            });
         });
     }
 }

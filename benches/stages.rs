@@ -5,7 +5,9 @@ mod common;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pipeline_core::{Cx, Decode, Decoded, Limits, MetadataStage, Source, Stage, ThumbnailSpec, ThumbnailStage};
+use pipeline_core::{
+    Cx, Decode, Decoded, Limits, MetadataStage, Source, Stage, ThumbnailSpec, ThumbnailStage,
+};
 
 fn stages(criterion: &mut Criterion) {
     let cx = Cx::none();
@@ -17,7 +19,8 @@ fn stages(criterion: &mut Criterion) {
     ]);
     let pictures = common::SIZES.map(|(width, height)| common::picture(width, height));
 
-    let formats: [(&str, fn(&image::RgbImage) -> Source); 2] = [("jpg", common::jpeg), ("png", common::png)];
+    let formats: [(&str, fn(&image::RgbImage) -> Source); 2] =
+        [("jpg", common::jpeg), ("png", common::png)];
     for (format, encode) in formats {
         let mut group = criterion.benchmark_group(format);
         group.sample_size(10);
@@ -30,7 +33,16 @@ fn stages(criterion: &mut Criterion) {
                 b.iter(|| assert_eq!(metadata.run(black_box(&source), &cx).unwrap().width, width));
             });
             group.bench_function(id("decode"), |b| {
-                b.iter(|| assert_eq!(decode.run(black_box(&source), &cx).unwrap().pixels().width(), width));
+                b.iter(|| {
+                    assert_eq!(
+                        decode
+                            .run(black_box(&source), &cx)
+                            .unwrap()
+                            .pixels()
+                            .width(),
+                        width
+                    )
+                });
             });
         }
     }
@@ -42,7 +54,12 @@ fn stages(criterion: &mut Criterion) {
         let decoded = Decoded::from(picture);
         group.throughput(Throughput::Elements(u64::from(width) * u64::from(height)));
         group.bench_function(format!("{width}x{height}"), |b| {
-            b.iter(|| assert_eq!(thumbnails.run(black_box(&decoded), &cx).unwrap()[0].width, 256));
+            b.iter(|| {
+                assert_eq!(
+                    thumbnails.run(black_box(&decoded), &cx).unwrap()[0].width,
+                    256
+                )
+            });
         });
     }
 }

@@ -31,9 +31,18 @@ fn store(criterion: &mut Criterion) {
     for _ in 0..IMAGES {
         accept(&full, b"small");
         let job = full.claim().unwrap().unwrap();
-        full.fail(&job, "unknown-format", "not a JPEG or PNG file", Duration::ZERO).unwrap();
+        full.fail(
+            &job,
+            "unknown-format",
+            "not a JPEG or PNG file",
+            Duration::ZERO,
+        )
+        .unwrap();
     }
-    let page = Page { limit: NonZeroUsize::new(50), after: None };
+    let page = Page {
+        limit: NonZeroUsize::new(50),
+        after: None,
+    };
     group.throughput(Throughput::Elements(50));
     group.bench_function("list-50-of-10000", |b| {
         b.iter(|| assert_eq!(full.list(black_box(&page)).unwrap().images.len(), 50));

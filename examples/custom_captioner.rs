@@ -4,7 +4,9 @@
 //! This one only judges the light. Yours may call a service: it runs on the worker's thread, which may block.
 
 use pipeline_core::image::RgbImage;
-use pipeline_core::{Caption, CaptionStage, Captioner, Cx, ImagePipeline, Pipeline, Result, Source, testing};
+use pipeline_core::{
+    Caption, CaptionStage, Captioner, Cx, ImagePipeline, Pipeline, Result, Source, testing,
+};
 
 struct LightMeter;
 
@@ -15,7 +17,8 @@ impl Captioner for LightMeter {
 
     fn caption(&self, picture: &RgbImage, _cx: &Cx) -> Result<Caption> {
         let samples = picture.as_raw();
-        let mean = samples.iter().map(|&level| u64::from(level)).sum::<u64>() / samples.len().max(1) as u64;
+        let mean = samples.iter().map(|&level| u64::from(level)).sum::<u64>()
+            / samples.len().max(1) as u64;
         let light = match mean {
             0..64 => "a dark picture",
             64..192 => "a picture in ordinary light",
@@ -29,8 +32,12 @@ impl Captioner for LightMeter {
 fn main() -> Result<()> {
     testing::captioner_contract(&LightMeter);
 
-    let path = std::env::args().nth(1).unwrap_or("examples/photos/coffee.jpg".into());
-    let pipeline = ImagePipeline::builder().captions(CaptionStage::new(LightMeter)).build();
+    let path = std::env::args()
+        .nth(1)
+        .unwrap_or("examples/photos/coffee.jpg".into());
+    let pipeline = ImagePipeline::builder()
+        .captions(CaptionStage::new(LightMeter))
+        .build();
     let analysis = pipeline.process(&Source::from_path(path)?, &Cx::none())?;
     let caption = analysis.caption.expect("captions are on")?;
     println!("{} (by {})", caption.text, caption.model);

@@ -2,8 +2,8 @@
 //! `cargo run --example custom_stage -- photo.jpg`
 
 use pipeline_core::{
-    Cx, Decode, Decoded, Limits, Metadata, MetadataStage, Pipeline, Result, Source, Stage, StageExt, Thumbnail,
-    ThumbnailSpec, ThumbnailStage,
+    Cx, Decode, Decoded, Limits, Metadata, MetadataStage, Pipeline, Result, Source, Stage,
+    StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
 };
 
 /// The mean colour of a picture.
@@ -36,15 +36,33 @@ struct Record {
 
 #[allow(clippy::print_stdout, reason = "the example's output")]
 fn main() -> Result<()> {
-    let path = std::env::args().nth(1).unwrap_or("examples/photos/coffee.jpg".into());
+    let path = std::env::args()
+        .nth(1)
+        .unwrap_or("examples/photos/coffee.jpg".into());
     // A tuple of stages runs on the same input: the header is read from the file, the rest from one decode.
-    let pixels = (ThumbnailStage::new([ThumbnailSpec::new("small", 256)]), MeanColor);
-    let pipeline = (MetadataStage::new(), Decode::new(Limits::default()).then(pixels))
-        .map(|(metadata, (thumbnails, color))| Record { metadata, thumbnails, color });
+    let pixels = (
+        ThumbnailStage::new([ThumbnailSpec::new("small", 256)]),
+        MeanColor,
+    );
+    let pipeline = (
+        MetadataStage::new(),
+        Decode::new(Limits::default()).then(pixels),
+    )
+        .map(|(metadata, (thumbnails, color))| Record {
+            metadata,
+            thumbnails,
+            color,
+        });
 
     let record: Record = pipeline.process(&Source::from_path(path)?, &Cx::none())?;
     println!("{} × {}", record.metadata.width, record.metadata.height);
-    println!("thumbnail of {} × {}", record.thumbnails[0].width, record.thumbnails[0].height);
-    println!("mean colour #{:02x}{:02x}{:02x}", record.color[0], record.color[1], record.color[2]);
+    println!(
+        "thumbnail of {} × {}",
+        record.thumbnails[0].width, record.thumbnails[0].height
+    );
+    println!(
+        "mean colour #{:02x}{:02x}{:02x}",
+        record.color[0], record.color[1], record.color[2]
+    );
     Ok(())
 }

@@ -4,7 +4,9 @@ use pipeline_core::{Blip, CaptionStage, Cx, ImagePipeline, Pipeline, Source, Thu
 
 #[allow(clippy::print_stdout, reason = "the example's output")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).unwrap_or("examples/photos/coffee.jpg".into());
+    let path = std::env::args()
+        .nth(1)
+        .unwrap_or("examples/photos/coffee.jpg".into());
     let pipeline = ImagePipeline::builder()
         .thumbnails([ThumbnailSpec::new("small", 256)])
         .captions(CaptionStage::new(Blip::tiny()?))

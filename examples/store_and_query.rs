@@ -39,8 +39,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     for image in store.list(&Page::default())?.images {
-        if let ImageState::Success { caption: Some(caption), thumbnails, .. } = image.state {
-            println!("{}: {} ({} thumbnail)", image.original_name, caption.text, thumbnails.len());
+        if let ImageState::Success {
+            caption: Some(caption),
+            thumbnails,
+            ..
+        } = image.state
+        {
+            println!(
+                "{}: {} ({} thumbnail)",
+                image.original_name,
+                caption.text,
+                thumbnails.len()
+            );
         }
     }
     println!("{:?}", store.stats()?);

@@ -15,8 +15,15 @@ pub fn photo() -> Source {
 }
 
 pub fn picture(width: u32, height: u32) -> RgbImage {
-    let photo = Decode::new(Limits::default()).run(&photo(), &Cx::none()).expect("the photo can be decoded");
-    let mut picture = imageops::resize(photo.pixels(), width, height, imageops::FilterType::CatmullRom);
+    let photo = Decode::new(Limits::default())
+        .run(&photo(), &Cx::none())
+        .expect("the photo can be decoded");
+    let mut picture = imageops::resize(
+        photo.pixels(),
+        width,
+        height,
+        imageops::FilterType::CatmullRom,
+    );
     let mut state = 1_u32;
     for sample in picture.iter_mut() {
         // Grain of ±7 levels: without it, an enlarged photo compresses like no real one does.
@@ -29,14 +36,22 @@ pub fn picture(width: u32, height: u32) -> RgbImage {
 pub fn jpeg(picture: &RgbImage) -> Source {
     let side = picture.width().max(picture.height());
     let stage = ThumbnailStage::new([ThumbnailSpec::new("whole", side).with_quality(90)]);
-    let whole = stage.run(&Decoded::from(picture.clone()), &Cx::none()).expect("the picture can be encoded").remove(0);
+    let whole = stage
+        .run(&Decoded::from(picture.clone()), &Cx::none())
+        .expect("the picture can be encoded")
+        .remove(0);
     Source::from(whole.jpeg)
 }
 
 pub fn png(picture: &RgbImage) -> Source {
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
-        .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .write_image(
+            picture.as_raw(),
+            picture.width(),
+            picture.height(),
+            ExtendedColorType::Rgb8,
+        )
         .expect("the picture can be encoded");
     Source::from(bytes)
 }

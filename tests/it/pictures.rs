@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use pipeline_core::{
-    Cx, Decode, Decoded, Error, Limits, MetadataStage, Source, Stage, ThumbnailSpec, ThumbnailStage,
+    CancelToken, Cx, Decode, Decoded, Error, Limits, MetadataStage, Source, Stage, ThumbnailSpec,
+    ThumbnailStage,
 };
 
 fn folder() -> PathBuf {
@@ -263,4 +264,83 @@ fn thumbnails_look_like_pillows() {
         };
         assert!(mean < pillows * 1.05, "{}: mean {mean:.3}", thumbnail.name);
     }
+}
+
+/// A JPEG of `width` × `height` pixels, enlarged from a photo.
+fn large_jpeg(width: u32, height: u32) -> Source {
+    let photo =
+        Source::from_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/rocket.jpg"))
+            .unwrap();
+    let filter = image::imageops::FilterType::CatmullRom;
+    let large = image::imageops::resize(decode(&photo).unwrap().pixels(), width, height, filter);
+    let whole =
+        ThumbnailStage::new([ThumbnailSpec::new("whole", width.max(height)).with_quality(95)]);
+    Source::from(
+        whole
+            .run(&Decoded::from(large), &Cx::none())
+            .unwrap()
+            .remove(0)
+            .jpeg,
+    )
+}
+
+#[test]
+fn shrinking_while_decoding_changes_neither_sizes_nor_looks() {
+    let source = large_jpeg(2_402, 1_599);
+    let thumbnails = ThumbnailStage::new([
+        ThumbnailSpec::new("small", 256),
+        ThumbnailSpec::new("medium", 512),
+    ]);
+    let full = decode(&source).unwrap();
+    let shrunk = Decode::new(Limits::default())
+        .keep_at_least(512, 256)
+        .run(&source, &Cx::none())
+        .unwrap();
+    assert_eq!(
+        (full.pixels().dimensions(), full.full_size()),
+        ((2_402, 1_599), (2_402, 1_599))
+    );
+    assert_eq!(
+        (shrunk.pixels().dimensions(), shrunk.full_size()),
+        ((1_201, 800), (2_402, 1_599))
+    );
+    let made = |picture| thumbnails.run(picture, &Cx::none()).unwrap();
+    for (full, shrunk) in made(&full).into_iter().zip(made(&shrunk)) {
+        let pixels = |jpeg| decode(&Source::from(jpeg)).unwrap();
+        let (mean, _) = difference(pixels(full.jpeg).pixels(), pixels(shrunk.jpeg).pixels());
+        assert!(mean < 1.5, "{}: mean {mean:.3}", full.name);
+    }
+}
+
+#[test]
+fn a_picture_is_never_shrunk_below_what_is_asked_for() {
+    let source = large_jpeg(1_200, 400);
+    for (longer, shorter, expected) in [
+        (256, 0, (600, 200)),
+        (800, 0, (1_200, 400)),
+        (100, 0, (150, 50)),
+        (100, 100, (600, 200)),
+        (100, 256, (1_200, 400)),
+    ] {
+        let picture = Decode::new(Limits::default())
+            .keep_at_least(longer, shorter)
+            .run(&source, &Cx::none())
+            .unwrap();
+        assert_eq!(
+            picture.pixels().dimensions(),
+            expected,
+            "{longer}, {shorter}"
+        );
+    }
+}
+
+#[test]
+fn decoding_stops_when_nobody_waits() {
+    let source = large_jpeg(1_200, 800);
+    let token = CancelToken::new();
+    token.cancel();
+    let error = Decode::new(Limits::default())
+        .run(&source, &Cx::none().with_cancel(&token))
+        .unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error:?}");
 }
