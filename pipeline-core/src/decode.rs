@@ -7,6 +7,7 @@
 mod color;
 mod jpeg;
 mod png;
+mod shrink;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
@@ -16,12 +17,23 @@ use crate::{Cx, Error, Format, Limits, Result, Source, Stage};
 
 /// A decoded picture: upright, sRGB, 8 bits a channel, transparent parts on white.
 ///
-/// A decoder may have shrunk it, within what [`Decode::keep_at_least`] allows; [`Decoded::full_size`] tells the size that
-/// it would have had.
+/// It may have been shrunk, within what [`Decode::keep_at_least`] allows; [`Decoded::full_size`] tells the size that it
+/// would have had.
 #[derive(Debug, Clone)]
 pub struct Decoded {
     pixels: RgbImage,
     full_size: (u32, u32),
+    content: Content,
+}
+
+/// The part of the pixels that the full picture covers. Where a side is no multiple of the factor it was shrunk by, the
+/// last pixel is covered in part only.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
 }
 
 impl Decoded {
@@ -34,13 +46,22 @@ impl Decoded {
     pub fn full_size(&self) -> (u32, u32) {
         self.full_size
     }
+
+    pub(crate) fn content(&self) -> Content {
+        self.content
+    }
 }
 
 /// Wraps pixels that come from elsewhere.
 impl From<RgbImage> for Decoded {
     fn from(pixels: RgbImage) -> Self {
         let full_size = pixels.dimensions();
-        Self { pixels, full_size }
+        Stored {
+            pixels,
+            full_size,
+            shrink: 1,
+        }
+        .upright(Orientation::NoTransforms)
     }
 }
 
@@ -70,11 +91,18 @@ struct Detail {
 }
 
 impl Detail {
-    /// Whether a picture of these sides is large enough. A filter that shrinks by less than 1.5 would show what the
-    /// decoder's own, simpler one did.
-    fn is_met_by(self, width: u32, height: u32) -> bool {
+    /// Whether a picture is large enough. A filter that then shrinks by less than 1.5 would show what the decoder's
+    /// own, simpler one did.
+    fn is_met_by(self, (width, height): (u32, u32)) -> bool {
         let enough = |side: u32, wanted: u32| u64::from(side) * 2 >= u64::from(wanted) * 3;
         enough(width.max(height), self.longer) && enough(width.min(height), self.shorter)
+    }
+
+    /// The largest whole factor by which a picture of this size may be shrunk.
+    fn shrink(self, (width, height): (u32, u32)) -> u32 {
+        let most = width.max(height);
+        let enough = |&factor: &u32| self.is_met_by((width / factor, height / factor));
+        (2..=most).take_while(enough).last().unwrap_or(1)
     }
 }
 
@@ -87,11 +115,14 @@ impl Decode {
         }
     }
 
-    /// Lets the decoder shrink a JPEG to 1/2, 1/4 or 1/8 while it decodes, which takes a fraction of the time and memory,
-    /// as long as the sides stay at least half as long again as the given ones, in pixels.
+    /// Lets the decoder shrink a picture while it decodes, which takes a fraction of the time and memory, as long as its
+    /// sides stay at least half as long again as the given ones, in pixels.
     #[must_use]
     pub fn keep_at_least(mut self, longer: u32, shorter: u32) -> Self {
-        self.detail = Some(Detail { longer, shorter });
+        self.detail = Some(Detail {
+            longer: longer.max(1),
+            shorter,
+        });
         self
     }
 }
@@ -107,40 +138,14 @@ impl Stage<Source> for Decode {
         self.limits.check_bytes(source.bytes().len() as u64)?;
         let stored = match source.format() {
             Some(Format::Jpeg) => jpeg::decode(source.bytes(), &self.limits, self.detail, cx),
-            Some(Format::Png) => png::decode(source.bytes(), &self.limits),
+            Some(Format::Png) => png::decode(source.bytes(), &self.limits, self.detail, cx),
             None => Err(Error::UnknownFormat),
         };
         // First, since a decoder that was told to stop calls that a damaged file.
         cx.check()?;
-        Ok(stored?.upright(Exif::read(source)))
-    }
-}
-
-/// A picture as its file has it: in sRGB, but not yet turned.
-struct Stored {
-    pixels: RgbImage,
-    /// Width and height in the header; `pixels` may have been shrunk.
-    full_size: (u32, u32),
-}
-
-impl Stored {
-    fn upright(self, exif: Option<Exif>) -> Decoded {
-        let Self { pixels, full_size } = self;
-        let Some(orientation) = exif.and_then(|exif| Orientation::from_exif(exif.orientation))
-        else {
-            return Decoded { pixels, full_size };
-        };
-        let swaps_sides = orientation.to_exif() >= 5;
-        let mut picture = DynamicImage::ImageRgb8(pixels);
-        picture.apply_orientation(orientation);
-        Decoded {
-            pixels: picture.into_rgb8(),
-            full_size: if swaps_sides {
-                (full_size.1, full_size.0)
-            } else {
-                full_size
-            },
-        }
+        let orientation =
+            Exif::read(source).and_then(|exif| Orientation::from_exif(exif.orientation));
+        Ok(stored?.upright(orientation.unwrap_or(Orientation::NoTransforms)))
     }
 }
 
@@ -150,5 +155,147 @@ pub(crate) fn stored_size(source: &Source) -> Result<(u32, u32)> {
         Some(Format::Jpeg) => jpeg::stored_size(source.bytes()),
         Some(Format::Png) => png::stored_size(source.bytes()),
         None => Err(Error::UnknownFormat),
+    }
+}
+
+/// A picture as its file has it: in sRGB, but not yet turned.
+struct Stored {
+    pixels: RgbImage,
+    /// Width and height in the header.
+    full_size: (u32, u32),
+    /// The factor by which `pixels` are smaller, the last pixel of a side counted in full.
+    shrink: u32,
+}
+
+impl Stored {
+    fn upright(self, orientation: Orientation) -> Decoded {
+        use Orientation::{
+            FlipHorizontal, FlipVertical, Rotate90, Rotate90FlipH, Rotate180, Rotate270,
+            Rotate270FlipH,
+        };
+
+        let swaps_sides = matches!(
+            orientation,
+            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH
+        );
+        let (width, height) = self.full_size;
+        let full_size = if swaps_sides {
+            (height, width)
+        } else {
+            (width, height)
+        };
+        let mut picture = DynamicImage::ImageRgb8(self.pixels);
+        picture.apply_orientation(orientation);
+        let pixels = picture.into_rgb8();
+
+        // The partly covered pixels were the last of their side; turning may have made them the first.
+        let side = |full: u32| f64::from(full) / f64::from(self.shrink);
+        let (covered_width, covered_height) = (side(full_size.0), side(full_size.1));
+        let last_is_left = matches!(
+            orientation,
+            FlipHorizontal | Rotate180 | Rotate90 | Rotate270FlipH
+        );
+        let last_is_top = matches!(
+            orientation,
+            FlipVertical | Rotate180 | Rotate270 | Rotate270FlipH
+        );
+        let first = |is_first: bool, all: u32, covered: f64| {
+            if is_first {
+                f64::from(all) - covered
+            } else {
+                0.0
+            }
+        };
+        let content = Content {
+            left: first(last_is_left, pixels.width(), covered_width),
+            top: first(last_is_top, pixels.height(), covered_height),
+            width: covered_width,
+            height: covered_height,
+        };
+        Decoded {
+            pixels,
+            full_size,
+            content,
+        }
+    }
+}
+
+/// A level as it looks on white.
+fn on_white(level: u8, alpha: u8) -> u8 {
+    over_255(u32::from(level) * u32::from(alpha) + 255 * u32::from(255 - alpha))
+}
+
+/// Rounded division of a product of two 8-bit levels.
+fn over_255(product: u32) -> u8 {
+    ((product + 127) / 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transparent_is_white_and_opaque_is_unchanged() {
+        assert_eq!(
+            (on_white(7, 0), on_white(7, 255), on_white(0, 128)),
+            (255, 7, 127)
+        );
+    }
+
+    #[test]
+    fn the_content_moves_with_the_pixels() {
+        // 5 × 3 shrunk by 2 is 3 × 2, of which 2.5 × 1.5 are covered; what the file has last is covered in part.
+        for (exif, left, top) in [
+            (1, 0.0, 0.0),
+            (2, 0.5, 0.0),
+            (3, 0.5, 0.5),
+            (4, 0.0, 0.5),
+            (5, 0.0, 0.0),
+            (6, 0.5, 0.0),
+            (7, 0.5, 0.5),
+            (8, 0.0, 0.5),
+        ] {
+            let mut pixels = RgbImage::new(3, 2);
+            pixels.put_pixel(2, 1, image::Rgb([255; 3]));
+            let picture = Stored {
+                pixels,
+                full_size: (5, 3),
+                shrink: 2,
+            }
+            .upright(Orientation::from_exif(exif).unwrap());
+            let Content {
+                left: l,
+                top: t,
+                width,
+                height,
+            } = picture.content();
+            assert_eq!((l, t), (left, top), "orientation {exif}");
+            let (all_width, all_height) = picture.pixels().dimensions();
+            let x = if left > 0.0 { 0 } else { all_width - 1 };
+            let y = if top > 0.0 { 0 } else { all_height - 1 };
+            assert_eq!(
+                picture.pixels().get_pixel(x, y).0,
+                [255; 3],
+                "orientation {exif}"
+            );
+            assert_eq!(
+                if exif < 5 {
+                    (width, height)
+                } else {
+                    (height, width)
+                },
+                (2.5, 1.5)
+            );
+        }
+    }
+
+    #[test]
+    fn detail_bounds_the_factor() {
+        let shrink = |longer, shorter, size| Detail { longer, shorter }.shrink(size);
+        assert_eq!(shrink(512, 0, (4_000, 3_000)), 5);
+        assert_eq!(shrink(512, 384, (4_000, 3_000)), 5);
+        assert_eq!(shrink(512, 384, (3_000, 600)), 1);
+        assert_eq!(shrink(512, 0, (700, 700)), 1);
+        assert_eq!(shrink(1, 0, (1, 1)), 1);
     }
 }

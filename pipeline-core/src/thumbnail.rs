@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::RgbImage;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
+use crate::decode::Content;
 use crate::error::SharedError;
 use crate::{Cx, Decoded, Error, Result, Stage};
 
@@ -106,7 +106,7 @@ fn thumbnail(picture: &Decoded, spec: &ThumbnailSpec) -> Result<Thumbnail, Share
         encode(pixels.as_raw(), width, height, spec.quality)
     } else {
         encode(
-            resize(pixels, width, height)?.buffer(),
+            resize(picture, width, height)?.buffer(),
             width,
             height,
             spec.quality,
@@ -121,20 +121,25 @@ fn thumbnail(picture: &Decoded, spec: &ThumbnailSpec) -> Result<Thumbnail, Share
 }
 
 /// Resizes with Pillow's arithmetic: two passes of 8-bit Catmull-Rom, the filter widened when shrinking.
-pub(crate) fn resize(
-    picture: &RgbImage,
-    width: u32,
-    height: u32,
-) -> Result<Image<'static>, SharedError> {
+fn resize(picture: &Decoded, width: u32, height: u32) -> Result<Image<'static>, SharedError> {
+    let pixels = picture.pixels();
     let from = ImageRef::new(
-        picture.width(),
-        picture.height(),
-        picture.as_raw(),
+        pixels.width(),
+        pixels.height(),
+        pixels.as_raw(),
         PixelType::U8x3,
     )
     .map_err(shared)?;
     let mut to = Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let Content {
+        left,
+        top,
+        width,
+        height,
+    } = picture.content();
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .crop(left, top, width, height);
     Resizer::new()
         .resize(&from, &mut to, &options)
         .map_err(shared)?;
@@ -197,6 +202,8 @@ fn nearest(exact: f64, error: impl Fn(f64) -> f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
 
     #[test]

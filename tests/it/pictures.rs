@@ -313,6 +313,43 @@ fn shrinking_while_decoding_changes_neither_sizes_nor_looks() {
 }
 
 #[test]
+fn a_png_shrinks_as_pillows_reduce_does() {
+    // 90 × 60: by 2 and 3 there are whole squares only, by 4 the last column is half a square.
+    for (name, factor) in [
+        ("png-rgba.png", 2),
+        ("png-gray16.png", 3),
+        ("png-interlaced.png", 4),
+        ("png-rgb-key.png", 4),
+    ] {
+        let longer = 90 / factor * 2 / 3;
+        let shrunk = Decode::new(Limits::default())
+            .keep_at_least(longer, 0)
+            .run(&source(name), &Cx::none())
+            .unwrap();
+        let full = decode(&source(name)).unwrap();
+        assert_eq!(shrunk.full_size(), full.full_size());
+        assert_eq!(
+            shrunk.pixels().dimensions(),
+            (90_u32.div_ceil(factor), 60_u32.div_ceil(factor)),
+            "{name}"
+        );
+        let [x, y] = [45 / factor, 30 / factor];
+        let square =
+            image::imageops::crop_imm(full.pixels(), x * factor, y * factor, factor, factor)
+                .to_image();
+        for channel in 0..3 {
+            let sum: u32 = square
+                .pixels()
+                .map(|pixel| u32::from(pixel.0[channel]))
+                .sum();
+            let mean = (sum + factor * factor / 2) / (factor * factor);
+            let got = u32::from(shrunk.pixels().get_pixel(x, y).0[channel]);
+            assert!(got.abs_diff(mean) <= 1, "{name}: {got} for {mean}");
+        }
+    }
+}
+
+#[test]
 fn a_picture_is_never_shrunk_below_what_is_asked_for() {
     let source = large_jpeg(1_200, 400);
     for (longer, shorter, expected) in [

@@ -1,66 +1,27 @@
-//! Whatever a file's samples mean, made 8-bit sRGB on white.
+//! Whatever a file's samples mean, made 8-bit sRGB.
 
-use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
-use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
 use std::sync::Arc;
+
+use image::{DynamicImage, GrayImage, RgbImage};
+use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
+
+use super::over_255;
 
 type Transform = Arc<Transform8BitExecutor>;
 
-/// Converts grey or RGB samples of 8 or 16 bits, with or without alpha, by the ICC profile if it fits them.
+/// Converts grey or RGB samples of 8 bits, by the ICC profile if it fits them.
 pub(super) fn to_srgb(picture: DynamicImage, icc: Option<&[u8]>) -> RgbImage {
-    // 16-bit samples are scaled to 8 bits by these conversions, not cut off.
-    match (picture.color().has_color(), picture.color().has_alpha()) {
-        (false, false) => {
-            let gray = picture.into_luma8();
-            match transform(icc, DataColorSpace::Gray, Layout::Gray, Layout::Rgb) {
-                Some(transform) => apply(
-                    &transform,
-                    gray.as_raw(),
-                    gray.dimensions(),
-                    3,
-                    RgbImage::from_raw,
-                ),
-                None => spread(&gray),
-            }
+    if picture.color().has_color() {
+        let rgb = picture.into_rgb8();
+        match transform(icc, DataColorSpace::Rgb, Layout::Rgb) {
+            Some(transform) => apply(&transform, rgb.as_raw(), rgb.dimensions()),
+            None => rgb,
         }
-        (false, true) => {
-            let gray = picture.into_luma_alpha8();
-            match transform(icc, DataColorSpace::Gray, Layout::GrayAlpha, Layout::Rgba) {
-                Some(transform) => flatten(&apply(
-                    &transform,
-                    gray.as_raw(),
-                    gray.dimensions(),
-                    4,
-                    RgbaImage::from_raw,
-                )),
-                None => flatten_gray(&gray),
-            }
-        }
-        (true, false) => {
-            let rgb = picture.into_rgb8();
-            match transform(icc, DataColorSpace::Rgb, Layout::Rgb, Layout::Rgb) {
-                Some(transform) => apply(
-                    &transform,
-                    rgb.as_raw(),
-                    rgb.dimensions(),
-                    3,
-                    RgbImage::from_raw,
-                ),
-                None => rgb,
-            }
-        }
-        (true, true) => {
-            let rgba = picture.into_rgba8();
-            match transform(icc, DataColorSpace::Rgb, Layout::Rgba, Layout::Rgba) {
-                Some(transform) => flatten(&apply(
-                    &transform,
-                    rgba.as_raw(),
-                    rgba.dimensions(),
-                    4,
-                    RgbaImage::from_raw,
-                )),
-                None => flatten(&rgba),
-            }
+    } else {
+        let gray = picture.into_luma8();
+        match transform(icc, DataColorSpace::Gray, Layout::Gray) {
+            Some(transform) => apply(&transform, gray.as_raw(), gray.dimensions()),
+            None => spread(&gray),
         }
     }
 }
@@ -83,14 +44,8 @@ impl Cmyk {
             }
         }
         // The transform's name for four channels is `Rgba`, whatever they mean.
-        if let Some(transform) = transform(icc, DataColorSpace::Cmyk, Layout::Rgba, Layout::Rgb) {
-            return apply(
-                &transform,
-                &self.samples,
-                (self.width, self.height),
-                3,
-                RgbImage::from_raw,
-            );
+        if let Some(transform) = transform(icc, DataColorSpace::Cmyk, Layout::Rgba) {
+            return apply(&transform, &self.samples, (self.width, self.height));
         }
         let rgb = self
             .samples
@@ -108,24 +63,15 @@ impl Cmyk {
 
 /// A transform to sRGB, or `None` if there is nothing to convert: no profile, a damaged one, one for other samples than
 /// the file has, or one that is sRGB by another name.
-fn transform(
-    icc: Option<&[u8]>,
-    space: DataColorSpace,
-    from: Layout,
-    to: Layout,
-) -> Option<Transform> {
+fn transform(icc: Option<&[u8]>, space: DataColorSpace, from: Layout) -> Option<Transform> {
     let profile = ColorProfile::new_from_slice(icc?)
         .ok()
         .filter(|profile| profile.color_space == space)?;
+    let options = TransformOptions::default();
     let transform = profile
-        .create_transform_8bit(
-            from,
-            &ColorProfile::new_srgb(),
-            to,
-            TransformOptions::default(),
-        )
+        .create_transform_8bit(from, &ColorProfile::new_srgb(), Layout::Rgb, options)
         .ok()?;
-    if space == DataColorSpace::Rgb && is_identity(&transform, from.channels()) {
+    if space == DataColorSpace::Rgb && is_identity(&transform) {
         None
     } else {
         Some(transform)
@@ -134,16 +80,16 @@ fn transform(
 
 /// Whether the transform changes no colour by more than one level. Most profiles in photographs are sRGB itself, and
 /// converting them would cost time and add rounding.
-fn is_identity(transform: &Transform, channels: usize) -> bool {
+fn is_identity(transform: &Transform) -> bool {
     const LEVELS: [u8; 6] = [0, 51, 102, 153, 204, 255];
-    let mut colors = Vec::new();
-    for r in LEVELS {
-        for g in LEVELS {
-            for b in LEVELS {
-                colors.extend_from_slice(&[r, g, b, 255][..channels]);
-            }
-        }
-    }
+    let colors: Vec<u8> = LEVELS
+        .iter()
+        .flat_map(|&r| {
+            LEVELS
+                .iter()
+                .flat_map(move |&g| LEVELS.iter().flat_map(move |&b| [r, g, b]))
+        })
+        .collect();
     let mut converted = vec![0; colors.len()];
     transform.transform(&colors, &mut converted).is_ok()
         && colors
@@ -152,18 +98,12 @@ fn is_identity(transform: &Transform, channels: usize) -> bool {
             .all(|(before, after)| before.abs_diff(*after) <= 1)
 }
 
-fn apply<I>(
-    transform: &Transform,
-    samples: &[u8],
-    (width, height): (u32, u32),
-    channels: usize,
-    image: impl FnOnce(u32, u32, Vec<u8>) -> Option<I>,
-) -> I {
-    let mut converted = vec![0; width as usize * height as usize * channels];
+fn apply(transform: &Transform, samples: &[u8], (width, height): (u32, u32)) -> RgbImage {
+    let mut converted = RgbImage::new(width, height);
     transform
         .transform(samples, &mut converted)
         .expect("both sides have one entry for each pixel");
-    image(width, height, converted).expect("the buffer was made for this size")
+    converted
 }
 
 fn spread(gray: &GrayImage) -> RgbImage {
@@ -171,45 +111,9 @@ fn spread(gray: &GrayImage) -> RgbImage {
     RgbImage::from_raw(gray.width(), gray.height(), rgb).expect("three samples for each pixel")
 }
 
-fn flatten(rgba: &RgbaImage) -> RgbImage {
-    let rgb = rgba.as_raw().as_chunks::<4>().0.iter();
-    let rgb = rgb
-        .flat_map(|&[r, g, b, a]| [on_white(r, a), on_white(g, a), on_white(b, a)])
-        .collect();
-    RgbImage::from_raw(rgba.width(), rgba.height(), rgb).expect("three samples for each pixel")
-}
-
-fn flatten_gray(gray: &GrayAlphaImage) -> RgbImage {
-    let rgb = gray
-        .as_raw()
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .flat_map(|&[level, a]| [on_white(level, a); 3])
-        .collect();
-    RgbImage::from_raw(gray.width(), gray.height(), rgb).expect("three samples for each pixel")
-}
-
-fn on_white(level: u8, alpha: u8) -> u8 {
-    over_255(u32::from(level) * u32::from(alpha) + 255 * u32::from(255 - alpha))
-}
-
-/// Rounded division of a product of two 8-bit levels.
-fn over_255(product: u32) -> u8 {
-    ((product + 127) / 255) as u8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn transparent_is_white_and_opaque_is_unchanged() {
-        assert_eq!(
-            (on_white(7, 0), on_white(7, 255), on_white(0, 128)),
-            (255, 7, 127)
-        );
-    }
 
     #[test]
     fn an_srgb_profile_changes_nothing_and_a_wide_one_does() {
@@ -231,28 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_bits_are_scaled() {
-        let gray = image::ImageBuffer::from_pixel(1, 1, image::Luma([0x8080_u16]));
-        assert_eq!(
-            to_srgb(DynamicImage::ImageLuma16(gray), None)
-                .get_pixel(0, 0)
-                .0,
-            [0x80; 3]
-        );
-    }
-
-    #[test]
     fn inks_darken() {
         let cmyk = |samples: [u8; 4], inverted| {
-            Cmyk {
+            let inks = Cmyk {
                 width: 1,
                 height: 1,
                 samples: samples.to_vec(),
                 inverted,
-            }
-            .into_srgb(None)
-            .get_pixel(0, 0)
-            .0
+            };
+            inks.into_srgb(None).get_pixel(0, 0).0
         };
         assert_eq!(cmyk([0, 0, 0, 0], false), [255; 3]);
         assert_eq!(cmyk([255, 255, 255, 255], true), [255; 3]);

@@ -31,7 +31,8 @@ pub(super) fn decode(
         let mut file = open(bytes, cx)?;
         let full_size = size(&file);
         limits.check_size(full_size.0, full_size.1)?;
-        file.scale(eighths(full_size, detail));
+        let shrink = shrink(full_size, detail);
+        file.scale(8 / shrink);
         let icc = icc_profile(&file);
         let icc = icc.as_deref();
         let pixels = match file.color_space() {
@@ -57,18 +58,23 @@ pub(super) fn decode(
                 color::to_srgb(DynamicImage::ImageRgb8(rgb), icc)
             }
         };
-        Ok(Stored { pixels, full_size })
+        Ok(Stored {
+            pixels,
+            full_size,
+            shrink: shrink.into(),
+        })
     })
 }
 
-/// How far libjpeg is to shrink the picture, in eighths: the least of 1, 2, 4 and 8 that leaves enough detail.
-fn eighths((width, height): (u32, u32), detail: Option<Detail>) -> u8 {
-    let shrunk = |side: u32, eighths: u8| (u64::from(side) * u64::from(eighths)).div_ceil(8) as u32;
-    let enough = |&eighths: &u8| {
-        detail
-            .is_some_and(|detail| detail.is_met_by(shrunk(width, eighths), shrunk(height, eighths)))
+/// The factor by which libjpeg is to shrink the picture: the largest it does well that leaves enough detail.
+fn shrink((width, height): (u32, u32), detail: Option<Detail>) -> u8 {
+    let enough = |&factor: &u8| {
+        let factor = u32::from(factor);
+        detail.is_some_and(|detail| {
+            detail.is_met_by((width.div_ceil(factor), height.div_ceil(factor)))
+        })
     };
-    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
+    [8, 4, 2].into_iter().find(enough).unwrap_or(1)
 }
 
 /// libjpeg reports an error by unwinding with its message; this makes an [`Error`] of it.

@@ -1,49 +1,143 @@
-//! PNG by the `image` crate. Of an animated PNG, the default picture counts.
+//! PNG by the `png` crate, row by row, so that memory is bounded by the shrunk picture and not by what a header claims.
+//! Of an animated PNG, the default picture counts.
 
 use std::io::Cursor;
 
-use image::codecs::png::PngDecoder;
-use image::error::ImageError;
-use image::{DynamicImage, ImageDecoder};
+use png::{
+    BitDepth, ColorType, Decoder, DecodingError, Limits as PngLimits, Reader, Transformations,
+};
 
-use super::{Stored, color};
-use crate::{Error, Format, Limits, Result};
+use super::shrink::Shrinker;
+use super::{Detail, Stored, color, on_white};
+use crate::{Cx, Error, Format, Limits, Result};
 
 pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
-    Ok(open(bytes)?.dimensions())
+    Ok(open(bytes)?.info().size())
 }
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    detail: Option<Detail>,
+    cx: &Cx,
+) -> Result<Stored> {
     let mut file = open(bytes)?;
-    let (width, height) = file.dimensions();
-    limits.check_size(width, height)?;
-    // A profile that cannot be read, like one that cannot be used, counts as absent.
-    let icc = file.icc_profile().unwrap_or(None);
-    let picture = DynamicImage::from_decoder(file).map_err(damaged)?;
-    let pixels = color::to_srgb(picture, icc.as_deref());
+    let full_size = file.info().size();
+    limits.check_size(full_size.0, full_size.1)?;
+    let samples = Samples::of(&file);
+    let shrink = detail.map_or(1, |detail| detail.shrink(full_size));
+    let mut picture = Shrinker::new(full_size, samples.channels(), shrink);
+
+    let mut line = Vec::new();
+    let mut push = |row: &[u8]| {
+        line.clear();
+        samples.flatten(row, &mut line);
+        picture.push(&line);
+    };
+    if file.info().interlaced {
+        // The passes of an interlaced file make sense together only.
+        let size = file
+            .output_buffer_size()
+            .ok_or_else(|| damaged(DecodingError::LimitsExceeded))?;
+        let mut whole = vec![0; size];
+        let frame = file.next_frame(&mut whole).map_err(damaged)?;
+        cx.check()?;
+        whole.chunks_exact(frame.line_size).for_each(push);
+    } else {
+        while let Some(row) = file.next_row().map_err(damaged)? {
+            push(row.data());
+            cx.check()?;
+        }
+    }
+    let icc = file.info().icc_profile.as_deref();
     Ok(Stored {
-        pixels,
-        full_size: (width, height),
+        pixels: color::to_srgb(picture.finish(), icc),
+        full_size,
+        shrink,
     })
 }
 
-fn open(bytes: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>> {
-    // The picture's own size is bounded by `Limits`; this bounds what its text chunks and profile may take.
-    let mut bound = image::Limits::no_limits();
-    bound.max_alloc = Some(MAX_ANCILLARY_BYTES);
-    PngDecoder::with_limits(Cursor::new(bytes), bound).map_err(damaged)
+fn open(bytes: &[u8]) -> Result<Reader<Cursor<&[u8]>>> {
+    let mut decoder = Decoder::new_with_limits(
+        Cursor::new(bytes),
+        PngLimits {
+            bytes: MAX_WORKING_BYTES,
+        },
+    );
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.read_info().map_err(damaged)
 }
 
-/// Decompressed text chunks and profile, in bytes.
-const MAX_ANCILLARY_BYTES: u64 = 64 << 20;
+/// What the decoder may take for its rows and the profile, in bytes. The picture itself is bounded by `Limits`.
+const MAX_WORKING_BYTES: usize = 64 << 20;
 
-fn damaged(error: ImageError) -> Error {
+fn damaged(error: DecodingError) -> Error {
     match error {
-        ImageError::Unsupported(_) => Error::Unsupported {
-            format: Format::Png,
-            what: "this variant of PNG",
-        },
-        ImageError::Decoding(inner) => Error::decode(Format::Png, inner),
+        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Error::decode(Format::Png, "the file ends before the picture does")
+        }
         other => Error::decode(Format::Png, other),
+    }
+}
+
+/// What the bytes of a decoded row mean. The decoder has expanded palettes, bits and transparent colours.
+#[derive(Clone, Copy)]
+struct Samples {
+    color: ColorType,
+    wide: bool,
+}
+
+impl Samples {
+    fn of(file: &Reader<Cursor<&[u8]>>) -> Self {
+        let (color, depth) = file.output_color_type();
+        Self {
+            color,
+            wide: depth == BitDepth::Sixteen,
+        }
+    }
+
+    /// Channels after flattening: 1 for grey, 3 for colour.
+    fn channels(self) -> usize {
+        if matches!(self.color, ColorType::Grayscale | ColorType::GrayscaleAlpha) {
+            1
+        } else {
+            3
+        }
+    }
+
+    /// Appends a row as 8-bit samples on white.
+    fn flatten(self, row: &[u8], line: &mut Vec<u8>) {
+        if self.wide {
+            // Scaled, not cut off: 65,535 levels onto 255.
+            let scaled =
+                row.as_chunks::<2>().0.iter().map(|&wide| {
+                    ((u32::from(u16::from_be_bytes(wide)) * 255 + 32_767) / 65_535) as u8
+                });
+            self.put_on_white(&scaled.collect::<Vec<u8>>(), line);
+        } else {
+            self.put_on_white(row, line);
+        }
+    }
+
+    fn put_on_white(self, row: &[u8], line: &mut Vec<u8>) {
+        match self.color {
+            ColorType::GrayscaleAlpha => {
+                line.extend(
+                    row.as_chunks::<2>()
+                        .0
+                        .iter()
+                        .map(|&[level, a]| on_white(level, a)),
+                );
+            }
+            ColorType::Rgba => {
+                let pixels = row.as_chunks::<4>().0.iter();
+                line.extend(
+                    pixels
+                        .flat_map(|&[r, g, b, a]| [on_white(r, a), on_white(g, a), on_white(b, a)]),
+                );
+            }
+            _ => line.extend_from_slice(row),
+        }
     }
 }
