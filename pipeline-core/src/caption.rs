@@ -40,6 +40,12 @@ pub trait Captioner: Send + Sync {
     /// The model's id, stored with every caption it writes.
     fn model(&self) -> &str;
 
+    /// How many pixels the shorter side of a picture needs for all that the model can see; a larger picture may then be
+    /// shrunk while it is decoded. `None`, the default, asks for every pixel.
+    fn detail(&self) -> Option<u32> {
+        None
+    }
+
     /// Describes one picture: upright, sRGB, 8 bits.
     ///
     /// # Errors
@@ -72,6 +78,11 @@ impl CaptionStage {
     /// [`Captioner::model`].
     pub fn model(&self) -> &str {
         self.captioner.model()
+    }
+
+    /// [`Captioner::detail`].
+    pub fn detail(&self) -> Option<u32> {
+        self.captioner.detail()
     }
 }
 

@@ -9,11 +9,14 @@ mod jpeg;
 mod png;
 mod shrink;
 
+use std::sync::Arc;
+
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
+use crate::budget::Reservation;
 use crate::exif::Exif;
-use crate::{Cx, Error, Format, Limits, Result, Source, Stage};
+use crate::{Cx, Error, Format, Limits, MemoryBudget, Result, Source, Stage};
 
 /// A decoded picture: upright, sRGB, 8 bits a channel, transparent parts on white.
 ///
@@ -24,6 +27,8 @@ pub struct Decoded {
     pixels: RgbImage,
     full_size: (u32, u32),
     content: Content,
+    /// The pixels' share of a budget, held as long as any clone of them.
+    _memory: Option<Arc<Reservation>>,
 }
 
 /// The part of the pixels that the full picture covers. Where a side is no multiple of the factor it was shrunk by, the
@@ -60,6 +65,7 @@ impl From<RgbImage> for Decoded {
             pixels,
             full_size,
             shrink: 1,
+            memory: None,
         }
         .upright(Orientation::NoTransforms)
     }
@@ -81,6 +87,7 @@ impl From<RgbImage> for Decoded {
 pub struct Decode {
     limits: Limits,
     detail: Option<Detail>,
+    budget: Option<MemoryBudget>,
 }
 
 /// The sides that a shrunk picture must still have, in pixels.
@@ -111,7 +118,7 @@ impl Decode {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            detail: None,
+            ..Self::default()
         }
     }
 
@@ -127,6 +134,24 @@ impl Decode {
     }
 }
 
+impl Decode {
+    /// Takes the memory for decoding out of `budget`, and waits while too little is left.
+    #[must_use]
+    pub fn with_budget(mut self, budget: &MemoryBudget) -> Self {
+        self.budget = Some(budget.clone());
+        self
+    }
+
+    /// What a decoder does between a file's header and its pixels: refuses it, or waits for memory.
+    fn admit(&self, size: (u32, u32), memory_bytes: u64, cx: &Cx) -> Result<Option<Reservation>> {
+        self.limits.check_size(size.0, size.1)?;
+        self.budget
+            .as_ref()
+            .map(|budget| budget.reserve(memory_bytes, cx))
+            .transpose()
+    }
+}
+
 impl Stage<Source> for Decode {
     type Out = Decoded;
 
@@ -137,8 +162,8 @@ impl Stage<Source> for Decode {
     fn run(&self, source: &Source, cx: &Cx) -> Result<Decoded> {
         self.limits.check_bytes(source.bytes().len() as u64)?;
         let stored = match source.format() {
-            Some(Format::Jpeg) => jpeg::decode(source.bytes(), &self.limits, self.detail, cx),
-            Some(Format::Png) => png::decode(source.bytes(), &self.limits, self.detail, cx),
+            Some(Format::Jpeg) => jpeg::decode(source.bytes(), self, cx),
+            Some(Format::Png) => png::decode(source.bytes(), self, cx),
             None => Err(Error::UnknownFormat),
         };
         // First, since a decoder that was told to stop calls that a damaged file.
@@ -165,6 +190,7 @@ struct Stored {
     full_size: (u32, u32),
     /// The factor by which `pixels` are smaller, the last pixel of a side counted in full.
     shrink: u32,
+    memory: Option<Reservation>,
 }
 
 impl Stored {
@@ -212,10 +238,15 @@ impl Stored {
             width: covered_width,
             height: covered_height,
         };
+        let memory = self.memory.map(|mut memory| {
+            memory.keep(pixels.as_raw().len() as u64);
+            Arc::new(memory)
+        });
         Decoded {
             pixels,
             full_size,
             content,
+            _memory: memory,
         }
     }
 }
@@ -261,6 +292,7 @@ mod tests {
                 pixels,
                 full_size: (5, 3),
                 shrink: 2,
+                memory: None,
             }
             .upright(Orientation::from_exif(exif).unwrap());
             let Content {

@@ -127,6 +127,10 @@ pub enum LimitName {
     Side,
     /// Width × height, in pixels.
     Pixels,
+    /// The scans of a JPEG file.
+    Scans,
+    /// The memory that decoding takes, in bytes.
+    Memory,
 }
 
 impl fmt::Display for LimitName {
@@ -135,6 +139,8 @@ impl fmt::Display for LimitName {
             Self::Bytes => "the file size in bytes",
             Self::Side => "the longer side in pixels",
             Self::Pixels => "the number of pixels",
+            Self::Scans => "the number of scans",
+            Self::Memory => "the memory for decoding in bytes",
         })
     }
 }
@@ -203,6 +209,14 @@ impl Error {
                 limit: LimitName::Pixels,
                 ..
             } => "too-many-pixels",
+            Self::Limit {
+                limit: LimitName::Scans,
+                ..
+            } => "too-many-scans",
+            Self::Limit {
+                limit: LimitName::Memory,
+                ..
+            } => "too-much-memory",
             Self::Thumbnail { .. } => "thumbnail-failed",
             Self::Model { .. } => "model-failed",
             Self::Stage { .. } => "stage-failed",
@@ -261,6 +275,16 @@ mod tests {
                 actual: 2,
                 max: 1,
             },
+            Error::Limit {
+                limit: LimitName::Scans,
+                actual: 2,
+                max: 1,
+            },
+            Error::Limit {
+                limit: LimitName::Memory,
+                actual: 2,
+                max: 1,
+            },
             Error::Thumbnail {
                 name: "small".into(),
                 source: Arc::new(broken()),
@@ -295,6 +319,8 @@ mod tests {
                 "file-too-large | the file size in bytes is 2, the limit is 1",
                 "picture-too-wide | the longer side in pixels is 2, the limit is 1",
                 "too-many-pixels | the number of pixels is 2, the limit is 1",
+                "too-many-scans | the number of scans is 2, the limit is 1",
+                "too-much-memory | the memory for decoding in bytes is 2, the limit is 1",
                 "thumbnail-failed | cannot make the thumbnail `small`: broken",
                 "model-failed | caption model `tiny`: reading config.json: broken",
                 "stage-failed | stage `dominant-color` failed: broken",

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod caption;
 mod cx;
 mod decode;
@@ -12,6 +13,7 @@ mod source;
 mod stage;
 mod thumbnail;
 
+pub use budget::MemoryBudget;
 pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};

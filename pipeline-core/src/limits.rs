@@ -20,6 +20,9 @@ pub struct Limits {
     pub max_side: u32,
     /// Width × height, in pixels. Default: 178,956,970, where Pillow refuses as well.
     pub max_pixels: u64,
+    /// The scans of a JPEG file: each can make the decoder go over the whole picture again. Default: 500; a usual
+    /// progressive file has about 10.
+    pub max_scans: u32,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             max_bytes: 64 << 20,
             max_side: 65_535,
             max_pixels: 178_956_970,
+            max_scans: 500,
         }
     }
 }
@@ -39,6 +43,7 @@ impl Limits {
             max_bytes: u64::MAX,
             max_side: u32::MAX,
             max_pixels: u64::MAX,
+            max_scans: u32::MAX,
         }
     }
 
@@ -68,7 +73,7 @@ impl Limits {
     }
 }
 
-fn check(limit: LimitName, actual: u64, max: u64) -> Result<()> {
+pub(crate) fn check(limit: LimitName, actual: u64, max: u64) -> Result<()> {
     if actual > max {
         Err(Error::Limit { limit, actual, max })
     } else {
@@ -86,6 +91,7 @@ mod tests {
             max_bytes: 10,
             max_side: 4,
             max_pixels: 12,
+            ..Limits::default()
         };
         assert!(limits.check_bytes(10).is_ok() && limits.check_bytes(11).is_err());
         assert!(limits.check_size(4, 3).is_ok());

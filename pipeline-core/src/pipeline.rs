@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    BoxStage, Caption, CaptionStage, Cx, Decode, Limits, Metadata, MetadataStage, Result, Source,
-    Stage, StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
+    BoxStage, Caption, CaptionStage, Cx, Decode, Limits, MemoryBudget, Metadata, MetadataStage,
+    Result, Source, Stage, StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
 };
 
 /// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
@@ -69,6 +69,7 @@ impl ImagePipeline {
     pub fn builder() -> ImagePipelineBuilder {
         ImagePipelineBuilder {
             limits: Limits::default(),
+            budget: None,
             thumbnails: Vec::new(),
             captions: None,
         }
@@ -103,6 +104,7 @@ impl Stage<Source> for ImagePipeline {
 #[must_use]
 pub struct ImagePipelineBuilder {
     limits: Limits,
+    budget: Option<MemoryBudget>,
     thumbnails: Vec<ThumbnailSpec>,
     captions: Option<CaptionStage>,
 }
@@ -111,6 +113,12 @@ impl ImagePipelineBuilder {
     /// Replaces the default limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Takes the memory for decoding out of a budget that other pipelines may share.
+    pub fn memory(mut self, budget: &MemoryBudget) -> Self {
+        self.budget = Some(budget.clone());
         self
     }
 
@@ -128,6 +136,16 @@ impl ImagePipelineBuilder {
 
     /// Puts the stages together.
     pub fn build(self) -> ImagePipeline {
+        let mut decode = Decode::new(self.limits);
+        if let Some(budget) = &self.budget {
+            decode = decode.with_budget(budget);
+        }
+        // Whoever looks at the pixels says how many it wants; without a word from the captioner, it gets them all.
+        let longest_box = self.thumbnails.iter().map(|spec| spec.box_side).max();
+        let caption_side = self.captions.as_ref().map_or(Some(0), CaptionStage::detail);
+        if let (Some(longer), Some(shorter)) = (longest_box.or(caption_side), caption_side) {
+            decode = decode.keep_at_least(longer, shorter);
+        }
         let pictures = (
             ThumbnailStage::new(self.thumbnails).catch_panic(),
             self.captions
@@ -135,7 +153,7 @@ impl ImagePipelineBuilder {
         );
         let stages = (
             MetadataStage::new().catch_panic(),
-            Decode::new(self.limits).catch_panic().then(pictures),
+            decode.catch_panic().then(pictures),
         )
             .map(|(metadata, (thumbnails, caption))| Analysis {
                 metadata,

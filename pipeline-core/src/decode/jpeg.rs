@@ -10,8 +10,8 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
 use super::color::{self, Cmyk};
-use super::{Detail, Stored};
-use crate::{Cx, Error, Format, Limits, Result};
+use super::{Decode, Detail, Stored};
+use crate::{Cx, Error, Format, LimitName, Result, limits};
 
 /// ICC profiles come in APP2 segments, Adobe's note on CMYK in APP14.
 const MARKERS: &[Marker] = &[Marker::APP(2), Marker::APP(14)];
@@ -21,17 +21,14 @@ pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
     with_libjpeg(|| Ok(size(&open(bytes, &Cx::none())?)))
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    limits: &Limits,
-    detail: Option<Detail>,
-    cx: &Cx,
-) -> Result<Stored> {
+pub(super) fn decode(bytes: &[u8], stage: &Decode, cx: &Cx) -> Result<Stored> {
     with_libjpeg(|| {
         let mut file = open(bytes, cx)?;
         let full_size = size(&file);
-        limits.check_size(full_size.0, full_size.1)?;
-        let shrink = shrink(full_size, detail);
+        let scans = scans(bytes);
+        limits::check(LimitName::Scans, scans, stage.limits.max_scans.into())?;
+        let shrink = shrink(full_size, stage.detail);
+        let memory = stage.admit(full_size, memory_bytes(&file, shrink, scans), cx)?;
         file.scale(8 / shrink);
         let icc = icc_profile(&file);
         let icc = icc.as_deref();
@@ -62,8 +59,28 @@ pub(super) fn decode(
             pixels,
             full_size,
             shrink: shrink.into(),
+            memory,
         })
     })
+}
+
+/// The scans of a file, counted by their markers. Pictures inside its other segments count too, which does no harm.
+fn scans(bytes: &[u8]) -> u64 {
+    memchr::memmem::find_iter(bytes, b"\xff\xda").count() as u64
+}
+
+/// What decoding takes at the most: the coefficients if they come in several scans, and the picture, converted.
+fn memory_bytes<R>(file: &Decompress<R>, shrink: u8, scans: u64) -> u64 {
+    let (width, height) = size(file);
+    let pixels =
+        |factor: u32| u64::from(width.div_ceil(factor)) * u64::from(height.div_ceil(factor));
+    let samples = file.components().len() as u64;
+    let coefficients = if scans > 1 {
+        pixels(1) * samples * 2
+    } else {
+        0
+    };
+    coefficients + pixels(shrink.into()) * (samples + 6)
 }
 
 /// The factor by which libjpeg is to shrink the picture: the largest it does well that leaves enough detail.

@@ -8,24 +8,19 @@ use png::{
 };
 
 use super::shrink::Shrinker;
-use super::{Detail, Stored, color, on_white};
-use crate::{Cx, Error, Format, Limits, Result};
+use super::{Decode, Stored, color, on_white};
+use crate::{Cx, Error, Format, Result};
 
 pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
     Ok(open(bytes)?.info().size())
 }
 
-pub(super) fn decode(
-    bytes: &[u8],
-    limits: &Limits,
-    detail: Option<Detail>,
-    cx: &Cx,
-) -> Result<Stored> {
+pub(super) fn decode(bytes: &[u8], stage: &Decode, cx: &Cx) -> Result<Stored> {
     let mut file = open(bytes)?;
     let full_size = file.info().size();
-    limits.check_size(full_size.0, full_size.1)?;
     let samples = Samples::of(&file);
-    let shrink = detail.map_or(1, |detail| detail.shrink(full_size));
+    let shrink = stage.detail.map_or(1, |detail| detail.shrink(full_size));
+    let memory = stage.admit(full_size, memory_bytes(&file, shrink), cx)?;
     let mut picture = Shrinker::new(full_size, samples.channels(), shrink);
 
     let mut line = Vec::new();
@@ -54,7 +49,23 @@ pub(super) fn decode(
         pixels: color::to_srgb(picture.finish(), icc),
         full_size,
         shrink,
+        memory,
     })
+}
+
+/// What decoding takes at the most: an interlaced file whole, the shrunk picture, and that picture converted.
+fn memory_bytes(file: &Reader<Cursor<&[u8]>>, shrink: u32) -> u64 {
+    let (width, height) = file.info().size();
+    let pixels =
+        |factor: u32| u64::from(width.div_ceil(factor)) * u64::from(height.div_ceil(factor));
+    let (color, depth) = file.output_color_type();
+    let stored_bytes = color.samples() as u64 * if depth == BitDepth::Sixteen { 2 } else { 1 };
+    let whole = if file.info().interlaced {
+        pixels(1).saturating_mul(stored_bytes)
+    } else {
+        0
+    };
+    whole.saturating_add(pixels(shrink).saturating_mul(6))
 }
 
 fn open(bytes: &[u8]) -> Result<Reader<Cursor<&[u8]>>> {
