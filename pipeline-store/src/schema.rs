@@ -71,6 +71,19 @@ mod tests {
     }
 
     #[test]
+    fn the_writer_is_durable_and_lets_readers_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("db")).unwrap();
+        set_up_writer(&conn, Duration::from_millis(1_234)).unwrap();
+        let text = |name| conn.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+        let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        assert_eq!(text("journal_mode").unwrap(), "wal");
+        assert_eq!(number("synchronous").unwrap(), 2, "full");
+        assert_eq!(number("foreign_keys").unwrap(), 1);
+        assert_eq!(number("busy_timeout").unwrap(), 1_234);
+    }
+
+    #[test]
     fn the_schema_is_the_one_that_the_code_was_written_for() {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn, Path::new("memory")).unwrap();

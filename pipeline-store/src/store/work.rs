@@ -98,3 +98,52 @@ fn held(held: bool, job: &Job) -> Result<()> {
         Err(Error::JobLost { id: job.id })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::thread;
+
+    use super::*;
+    use crate::StoreConfig;
+
+    #[test]
+    fn a_deletion_that_overtakes_the_result_leaves_no_thumbnails() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+        let mut upload = store.begin_upload().unwrap();
+        upload.write_all(b"bytes").unwrap();
+        let id = store.accept(upload, "cat.jpg").unwrap();
+        let job = store.claim().unwrap().unwrap();
+        let metadata = serde_json::from_str(
+            r#"{"width": 1, "height": 1, "format": "png", "size_bytes": 5, "orientation": 1}"#,
+        )
+        .unwrap();
+        let outcome = Outcome {
+            metadata: &metadata,
+            thumbnails: &[],
+            caption: None,
+            caption_error: None,
+        };
+        let thumbnails = store.inner.blobs.thumbnail(id, 0);
+        let thumbnails = thumbnails.parent().unwrap();
+
+        let completed = thread::scope(|scope| {
+            let delete = |tx: &rusqlite::Transaction<'_>| {
+                let completing = scope.spawn(|| store.complete(&job, &outcome, Duration::ZERO));
+                // The files are there, and the other thread waits for this transaction to end.
+                while !thumbnails.exists() && !completing.is_finished() {
+                    thread::yield_now();
+                }
+                assert!(images::delete(tx, id)?);
+                Ok(completing)
+            };
+            let completing = store.inner.db.write("delete an image", delete).unwrap();
+            completing.join().unwrap()
+        });
+        assert!(matches!(completed, Err(Error::JobLost { .. })));
+        assert!(!thumbnails.exists());
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    }
+}
