@@ -1,0 +1,269 @@
+//! The store: rows and files kept in step.
+
+mod work;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::blobs::{Blobs, create_folder, sync_folder};
+use crate::conn::Database;
+use crate::images::NewImage;
+use crate::upload::Received;
+use crate::{
+    Error, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload, images, jobs,
+    stats,
+};
+
+/// An image whose work was cut off this often is given up: it may be what ends the process.
+const MAX_INTERRUPTIONS: u32 = 2;
+
+/// SQLite's smallest page, in bytes.
+const SMALLEST_DATABASE: u64 = 512;
+
+/// A folder with a database, originals and thumbnails. Clones share it.
+///
+/// # Blocking
+/// Every call reads or writes files and may wait for them; call from a thread that may block.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: Database,
+    blobs: Blobs,
+    // Last, since fields are dropped in order: the folder is free when the database is closed.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the folder `dir` for this process alone; creates what is missing and brings the database up to date.
+    ///
+    /// What a process that ended in the middle has left is put in order: temporary files go, and images that were
+    /// being worked on wait again, or fail with the code `interrupted` if that has now happened to them twice.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if the folder cannot be used, [`Error::InUse`] if another process uses it, [`Error::TooNew`]
+    /// if a newer release wrote it, [`Error::Corrupt`] if the database is damaged, or gone though originals are there.
+    pub fn open(dir: &Path, config: &StoreConfig) -> Result<Self> {
+        create_folder(dir).map_err(|e| Error::open(dir, e))?;
+        let lock = lock_folder(dir)?;
+        let blobs = Blobs::new(dir);
+        let path = dir.join("pipeline.sqlite");
+        refuse_remains(&path, &blobs)?;
+        let db = Database::open(&path, config)?;
+        blobs
+            .create()
+            .and_then(|()| sync_folder(dir))
+            .map_err(|e| Error::open(dir, e))?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                db,
+                blobs,
+                _lock: lock,
+            }),
+        };
+        store.recover()?;
+        Ok(store)
+    }
+
+    fn recover(&self) -> Result<()> {
+        const OP: &str = "recover interrupted work";
+        let Inner { db, blobs, .. } = &*self.inner;
+        blobs.sweep(|id| db.read(OP, |tx| images::exists(tx, id)))?;
+        db.write(OP, |tx| {
+            for seq in jobs::requeue_running(tx, MAX_INTERRUPTIONS)? {
+                let message = "the work on this picture was interrupted repeatedly";
+                images::fail(tx, seq, "interrupted", message, None)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Begins to receive a file.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Io`] if no file can be created.
+    pub fn begin_upload(&self) -> Result<Upload> {
+        self.inner.blobs.temporary().map(Upload::new)
+    }
+
+    /// Stores a received file as a new image and queues it. `Ok` means that both survive a power failure; an error,
+    /// that nothing was stored. `original_name` is kept as it is.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and [`Error::Busy`] if trying again later may help; [`Error::Io`] or [`Error::Sqlite`] if not.
+    pub fn accept(&self, upload: Upload, original_name: &str) -> Result<ImageId> {
+        let Inner { db, blobs, .. } = &*self.inner;
+        let Received {
+            file,
+            sha256,
+            size_bytes,
+        } = upload.finish();
+        let id = ImageId::random();
+        let image = NewImage {
+            id,
+            original_name,
+            size_bytes,
+            sha256,
+        };
+        let doubt = blobs.doubt(id)?;
+        // The file first: a row must never name a file that may not be there.
+        let stored = blobs.put_original(id, file).and_then(|()| {
+            db.write("store the upload", |tx| {
+                let seq = images::insert(tx, &image)?;
+                jobs::enqueue(tx, seq)
+            })
+        });
+        match stored {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                blobs.undo(id, doubt);
+                Err(error)
+            }
+        }
+    }
+
+    /// One image, or `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn image(&self, id: ImageId) -> Result<Option<ImageRecord>> {
+        self.inner
+            .db
+            .read("read an image", |tx| images::get(tx, id))
+    }
+
+    /// Images, newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn list(&self, page: &Page) -> Result<Listing> {
+        self.inner
+            .db
+            .read("list images", |tx| images::list(tx, page))
+    }
+
+    /// The file of a thumbnail, or `None` if there is no such image, thumbnail or file.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn thumbnail(&self, id: ImageId, name: &str) -> Result<Option<PathBuf>> {
+        let Inner { db, blobs, .. } = &*self.inner;
+        let position = db.read("find a thumbnail", |tx| {
+            images::thumbnail_position(tx, id, name)
+        })?;
+        Ok(position
+            .map(|position| blobs.thumbnail(id, position))
+            .filter(|path| path.is_file()))
+    }
+
+    /// Counts and timings over all images.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn stats(&self) -> Result<Stats> {
+        self.inner.db.read("count images", |tx| stats::get(tx))
+    }
+
+    /// Removes an image: its row, its result, its job and its files. `false` if there is none of that name.
+    ///
+    /// # Errors
+    /// If the row cannot be removed, or if a file cannot; then the row is gone, and the next [`Store::open`] removes
+    /// the file.
+    pub fn delete(&self, id: ImageId) -> Result<bool> {
+        const OP: &str = "delete an image";
+        let Inner { db, blobs, .. } = &*self.inner;
+        if !db.read(OP, |tx| images::exists(tx, id))? {
+            return Ok(false);
+        }
+        // A deleted picture must not stay on the disk because the process ended between the two steps.
+        let doubt = blobs.doubt(id)?;
+        blobs.sync_doubts()?;
+        let deleted = db.write(OP, |tx| images::delete(tx, id))?;
+        if let Err(error) = blobs.remove(id) {
+            doubt.keep();
+            return Err(error);
+        }
+        Ok(deleted)
+    }
+}
+
+/// SQLite takes a database that is gone or cut short for a new one; here that would bury the images that are there.
+fn refuse_remains(database: &Path, blobs: &Blobs) -> Result<()> {
+    let what = match fs::metadata(database).map_or(0, |file| file.len()) {
+        0 if blobs.has_originals() => "originals are there, but the database is missing or empty",
+        1..SMALLEST_DATABASE => "the file is too short",
+        _ => return Ok(()),
+    };
+    Err(Error::corrupt("open the database", database, what))
+}
+
+/// Keeps other processes out for as long as the file is open; the system ends the lock with the process.
+fn lock_folder(dir: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join("lock"))
+        .map_err(|e| Error::open(dir, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+            path: dir.to_owned(),
+        }),
+        Err(TryLockError::Error(e)) => Err(Error::open(dir, e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_stores_nothing_and_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+        let accept = |name: &str| {
+            let mut upload = store.begin_upload().unwrap();
+            upload.write_all(b"bytes").unwrap();
+            store.accept(upload, name)
+        };
+        let set_max_pages = |pages: u32| {
+            let set = |tx: &rusqlite::Transaction<'_>| {
+                tx.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            };
+            store.inner.db.write("set the limit", set).unwrap();
+        };
+        let first = accept("first").unwrap();
+        let job = store.claim().unwrap().unwrap();
+
+        // The smallest limit that SQLite accepts is what the database has now.
+        set_max_pages(1);
+        let long = "x".repeat(100_000);
+        let error = accept(&long).unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error:?}");
+        assert!(error.is_retryable());
+        let took = Duration::from_millis(1);
+        let error = store.fail(&job, "code", &long, took).unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error:?}");
+
+        assert_eq!(store.list(&Page::default()).unwrap().images.len(), 1);
+        let originals: Vec<_> = fs::read_dir(dir.path().join("originals"))
+            .unwrap()
+            .flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap())
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(originals, [first.to_string()]);
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+
+        set_max_pages(u32::MAX - 1);
+        accept(&long).unwrap();
+        store.fail(&job, "code", &long, took).unwrap();
+    }
+}
