@@ -1,0 +1,144 @@
+//! The connections: one that writes, a few that read.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::{Error, Result, StoreConfig, schema};
+
+/// An open database.
+pub(crate) struct Database {
+    path: PathBuf,
+    // Before the writer, since fields are dropped in order: the last connection to close folds the WAL into the
+    // database and removes it, which a connection that only reads cannot do.
+    readers: Readers,
+    writer: Mutex<Connection>,
+}
+
+impl Database {
+    /// Opens the database, creates it where there is none, and brings it up to date.
+    pub(crate) fn open(path: &Path, config: &StoreConfig) -> Result<Self> {
+        const OP: &str = "open the database";
+        let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                Error::open(path, error)
+            }
+            _ => Error::sqlite(OP, path, error),
+        };
+
+        // The writer comes first and alone: it creates the file, and no other connection of this process is there to
+        // meet it while the journal mode changes. A mutex of SQLite's own would only double ours.
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut writer = Connection::open_with_flags(
+            path,
+            flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )
+        .map_err(failed)?;
+        schema::check_version(&writer, path)?;
+        schema::set_up_writer(&writer, config.busy_timeout).map_err(failed)?;
+        schema::migrate(&mut writer, path)?;
+
+        let idle = (0..config.readers.get())
+            .map(|_| {
+                let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY;
+                let reader = Connection::open_with_flags(path, flags)?;
+                schema::set_up_reader(&reader, config.busy_timeout)?;
+                Ok(reader)
+            })
+            .collect::<rusqlite::Result<_>>()
+            .map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            readers: Readers {
+                idle: Mutex::new(idle),
+                returned: Condvar::new(),
+            },
+            writer: Mutex::new(writer),
+        })
+    }
+
+    /// Runs `work` in a transaction that is durable when this returns `Ok`, and leaves no trace otherwise.
+    pub(crate) fn write<T>(
+        &self,
+        op: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let mut writer = lock(&self.writer);
+        // Immediate: a transaction that starts by reading cannot wait for the lock when it comes to write.
+        writer
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .and_then(|transaction| {
+                let done = work(&transaction)?;
+                transaction.commit()?;
+                Ok(done)
+            })
+            .map_err(|error| Error::sqlite(op, &self.path, error))
+    }
+
+    /// Runs `work` on one snapshot of the database.
+    pub(crate) fn read<T>(
+        &self,
+        op: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.readers
+            .with(|reader| work(&reader.transaction()?))
+            .map_err(|error| Error::sqlite(op, &self.path, error))
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connections for reading that nobody uses at the moment.
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    returned: Condvar,
+}
+
+impl Readers {
+    /// Lends a connection to `work`; waits while all are out.
+    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        let mut idle = self
+            .returned
+            .wait_while(lock(&self.idle), |idle| idle.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let connection = idle.pop();
+        drop(idle);
+        let mut loan = Loan {
+            connection,
+            readers: self,
+        };
+        work(
+            loan.connection
+                .as_mut()
+                .expect("the wait ended with a connection to take"),
+        )
+    }
+}
+
+/// Gives the connection back when dropped, so that a panic does not make the pool smaller.
+struct Loan<'a> {
+    connection: Option<Connection>,
+    readers: &'a Readers,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        lock(&self.readers.idle).extend(self.connection.take());
+        self.readers.returned.notify_one();
+    }
+}
+
+/// Locks, whether or not a thread panicked under the lock: an open transaction is rolled back as the panic passes, so
+/// what the lock guards is sound.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! What goes into a store and what comes out. No SQL, no files.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pipeline_core::{Caption, Metadata, Thumbnail};
+
+use crate::{Cursor, ImageId};
+
+/// An image as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImageRecord {
+    /// The public name.
+    pub id: ImageId,
+    /// The file name that the sender gave, unchanged. Never a path.
+    pub original_name: String,
+    /// The size of the original, in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of the original.
+    pub sha256: [u8; 32],
+    /// When the original was accepted, to the millisecond.
+    pub created_at: Timestamp,
+    /// How far the work is.
+    pub state: ImageState,
+}
+
+/// How far the work on an image is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageState {
+    /// Waiting, or being worked on.
+    Processing,
+    /// Done.
+    Success {
+        /// When the work ended, to the millisecond.
+        processed_at: Timestamp,
+        /// How long the work took, in whole milliseconds.
+        took: Duration,
+        /// Facts from the header.
+        metadata: Metadata,
+        /// The thumbnails, in the order in which they were made.
+        thumbnails: Vec<ThumbnailInfo>,
+        /// The caption and the model that wrote it, if there is one.
+        caption: Option<Caption>,
+        /// Why there is no caption, if one was wanted.
+        caption_error: Option<String>,
+    },
+    /// Given up.
+    Failed {
+        /// When the work ended, to the millisecond.
+        processed_at: Timestamp,
+        /// How long the work took, in whole milliseconds; zero where the process ended before it could tell.
+        took: Duration,
+        /// A stable code for programs.
+        code: String,
+        /// The reason, for a person.
+        message: String,
+    },
+}
+
+/// A stored thumbnail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThumbnailInfo {
+    /// [`Thumbnail::name`](pipeline_core::Thumbnail::name).
+    pub name: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The size of the JPEG file, in bytes.
+    pub size_bytes: u64,
+}
+
+/// The part of the list that is wanted; the default is all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Page {
+    /// How many images at the most; `None` for all.
+    pub limit: Option<NonZeroUsize>,
+    /// [`Listing::next`] of the page before; `None` for the first page.
+    pub after: Option<Cursor>,
+}
+
+/// A part of the list of images, as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listing {
+    /// The images, newest first.
+    pub images: Vec<ImageRecord>,
+    /// Where the next page starts; `None` on the last page.
+    pub next: Option<Cursor>,
+    /// The number of images in the store, whatever the page.
+    pub total: u64,
+}
+
+/// Counts and timings over all images, as of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// All images, those still in work included.
+    pub total: u64,
+    /// Images with a result.
+    pub succeeded: u64,
+    /// Images that were given up.
+    pub failed: u64,
+    /// The mean time of the images that succeeded or failed, in seconds, not rounded; `None` before the first.
+    /// Images whose time is not known, because the process ended during the work, are left out.
+    pub average_processing: Option<f64>,
+}
+
+/// The right to work on one image, given by [`Store::claim`](crate::Store::claim).
+///
+/// Dropping it does not hand the image back: that takes [`Store::release`](crate::Store::release), or the next
+/// [`Store::open`](crate::Store::open).
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the image stays claimed until the job is completed, failed or released"]
+pub struct Job {
+    pub(crate) seq: i64,
+    pub(crate) id: ImageId,
+    pub(crate) attempt: u32,
+}
+
+impl Job {
+    /// The image to work on.
+    pub fn image_id(&self) -> ImageId {
+        self.id
+    }
+
+    /// Which attempt this is, from 1. Attempts that were released do not count.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// What the work on an image gave.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome<'a> {
+    /// Facts from the header.
+    pub metadata: &'a Metadata,
+    /// The thumbnails; their names differ.
+    pub thumbnails: &'a [Thumbnail],
+    /// The caption, if there is one.
+    pub caption: Option<&'a Caption>,
+    /// Why there is no caption, if one was wanted.
+    pub caption_error: Option<&'a str>,
+}

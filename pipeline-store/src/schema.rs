@@ -1,0 +1,98 @@
+//! The versions of the database and the settings of its connections.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use crate::{Error, Result};
+
+const STEPS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_init.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+/// The version of a database that every migration has been applied to.
+const LATEST: u32 = STEPS.len() as u32;
+
+/// Refuses a database of a newer release. Writes nothing.
+pub(crate) fn check_version(conn: &Connection, path: &Path) -> Result<()> {
+    let found: i64 = conn
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|e| Error::sqlite("open the database", path, e))?;
+    match u32::try_from(found) {
+        Ok(found) if found <= LATEST => Ok(()),
+        Ok(found) => Err(Error::TooNew {
+            found,
+            supported: LATEST,
+        }),
+        Err(e) => Err(Error::corrupt("open the database", path, e)),
+    }
+}
+
+/// Brings the database to [`LATEST`].
+pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
+    MIGRATIONS.to_latest(conn).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => {
+            match Error::sqlite("bring the database up to date", path, err) {
+                Error::Sqlite { source, .. } => Error::Migrate {
+                    source: Box::new(source.into()),
+                },
+                sorted => sorted,
+            }
+        }
+        other => Error::Migrate {
+            source: Box::new(other),
+        },
+    })
+}
+
+/// Settings that belong to the connection, not to the file, and so cannot be migrations.
+pub(crate) fn set_up_writer(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
+    conn.busy_timeout(busy_timeout)?;
+    // Readers go on while the writer writes. The file remembers this one; the answer is the mode now in force.
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // A commit returns when it is on the disk: an accepted upload survives a power failure.
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", true)
+}
+
+/// Settings of a connection that only reads.
+pub(crate) fn set_up_reader(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
+    conn.busy_timeout(busy_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_apply_to_an_empty_database() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn the_schema_is_the_one_that_the_code_was_written_for() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, Path::new("memory")).unwrap();
+        let names: Vec<String> = conn
+            .prepare(
+                "SELECT type || ' ' || name || ' on ' || tbl_name FROM sqlite_schema
+                 WHERE name NOT LIKE 'sqlite_%' ORDER BY tbl_name, type DESC, name",
+            )
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        assert_eq!(
+            names,
+            [
+                "table images on images",
+                "index images_by_state on images",
+                "table jobs on jobs",
+                "index jobs_queued on jobs",
+                "table thumbnails on thumbnails",
+            ]
+        );
+    }
+}

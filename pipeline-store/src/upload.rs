@@ -1,0 +1,69 @@
+//! An upload on its way in.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+/// A file that is being received: write the bytes into it, then hand it to [`Store::accept`](crate::Store::accept).
+///
+/// Dropped before that, it leaves nothing behind. [`Error::upload`](crate::Error::upload) converts its errors.
+#[must_use = "an upload that is dropped is thrown away"]
+pub struct Upload {
+    file: NamedTempFile,
+    hasher: Sha256,
+    size_bytes: u64,
+}
+
+/// A received file and what was learnt on the way.
+pub(crate) struct Received {
+    pub(crate) file: NamedTempFile,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) size_bytes: u64,
+}
+
+impl Upload {
+    pub(crate) fn new(file: NamedTempFile) -> Self {
+        Self {
+            file,
+            hasher: Sha256::new(),
+            size_bytes: 0,
+        }
+    }
+
+    /// The number of bytes written so far.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    pub(crate) fn finish(self) -> Received {
+        Received {
+            file: self.file,
+            sha256: self.hasher.finalize().into(),
+            size_bytes: self.size_bytes,
+        }
+    }
+}
+
+impl Write for Upload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        // Only what reached the file counts: a full disk may take a part of the bytes.
+        self.hasher.update(&bytes[..written]);
+        self.size_bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("size_bytes", &self.size_bytes)
+            .finish_non_exhaustive()
+    }
+}
