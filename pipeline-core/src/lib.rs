@@ -9,8 +9,14 @@ mod metadata;
 mod pipeline;
 mod source;
 mod stage;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod thumbnail;
 
+#[cfg(feature = "blip")]
+pub use candle_core;
+#[cfg(feature = "blip")]
+pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Tag};
 pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};
