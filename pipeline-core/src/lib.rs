@@ -4,6 +4,7 @@ mod caption;
 mod cx;
 mod decode;
 mod error;
+mod exif;
 mod limits;
 mod metadata;
 mod pipeline;

@@ -11,6 +11,7 @@ mod tuple;
 
 pub use attempt::Attempt;
 pub use catch_panic::CatchPanic;
+pub(crate) use catch_panic::catch_panic;
 pub use map::Map;
 pub use stage_fn::{StageFn, stage_fn};
 pub use then::Then;
@@ -122,7 +123,7 @@ pub(crate) mod testing {
         }
 
         fn run(&self, input: &u32, _cx: &Cx) -> Result<u32> {
-            if input % 2 == 0 {
+            if input.is_multiple_of(2) {
                 Ok(input * 2)
             } else {
                 Err(Error::stage("double", std::io::Error::other("odd")))

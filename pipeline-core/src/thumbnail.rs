@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
+use crate::error::SharedError;
 use crate::{Cx, Decoded, Error, Result, Stage};
 
 /// A thumbnail that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ThumbnailSpec {
     /// The name it is stored under, for example "small".
     pub name: Arc<str>,
@@ -15,6 +21,24 @@ pub struct ThumbnailSpec {
     pub box_side: u32,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
+}
+
+impl ThumbnailSpec {
+    /// A thumbnail that fits into a square of `box_side` pixels (at least 1), at quality 85.
+    pub fn new(name: impl Into<Arc<str>>, box_side: u32) -> Self {
+        Self {
+            name: name.into(),
+            box_side: box_side.max(1),
+            quality: 85,
+        }
+    }
+
+    /// Sets the JPEG quality; values outside 1 to 100 become the nearest of the two.
+    #[must_use]
+    pub fn with_quality(mut self, quality: u8) -> Self {
+        self.quality = quality.clamp(1, 100);
+        self
+    }
 }
 
 /// A thumbnail that was made: a JPEG file without EXIF, sRGB, upright.
@@ -30,32 +54,24 @@ pub struct Thumbnail {
     pub jpeg: Bytes,
 }
 
-impl ThumbnailSpec {
-    /// A thumbnail that fits into a square of `box_side` pixels, at quality 85.
-    pub fn new(name: impl Into<Arc<str>>, box_side: u32) -> Self {
-        Self {
-            name: name.into(),
-            box_side,
-            quality: 85,
-        }
-    }
-
-    /// Sets the JPEG quality, 1 to 100.
-    #[must_use]
-    pub fn with_quality(mut self, quality: u8) -> Self {
-        self.quality = quality;
-        self
-    }
-}
-
-/// The stage that makes the thumbnails.
+/// The stage that makes the thumbnails: bicubic (Catmull-Rom), antialiased, never larger than the picture.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Cx, Decoded, Stage, ThumbnailSpec, ThumbnailStage};
+///
+/// let stage = ThumbnailStage::new([ThumbnailSpec::new("small", 256)]);
+/// let thumbnails = stage.run(&Decoded::from(RgbImage::new(641, 479)), &Cx::none())?;
+/// assert_eq!((thumbnails[0].width, thumbnails[0].height), (256, 191));
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ThumbnailStage {
     specs: Vec<ThumbnailSpec>,
 }
 
 impl ThumbnailStage {
-    /// Makes one thumbnail for each of `specs`.
+    /// Makes one thumbnail for each of `specs`, in their order.
     pub fn new(specs: impl IntoIterator<Item = ThumbnailSpec>) -> Self {
         Self {
             specs: specs.into_iter().collect(),
@@ -70,10 +86,173 @@ impl Stage<Decoded> for ThumbnailStage {
         "thumbnail"
     }
 
-    fn run(&self, _picture: &Decoded, cx: &Cx) -> Result<Vec<Thumbnail>> {
-        self.specs
+    fn run(&self, picture: &Decoded, cx: &Cx) -> Result<Vec<Thumbnail>> {
+        let one = |spec: &ThumbnailSpec| {
+            cx.check()?;
+            thumbnail(picture.pixels(), spec).map_err(|source| Error::Thumbnail {
+                name: Arc::clone(&spec.name),
+                source,
+            })
+        };
+        self.specs.iter().map(one).collect()
+    }
+}
+
+fn thumbnail(picture: &RgbImage, spec: &ThumbnailSpec) -> Result<Thumbnail, SharedError> {
+    let (width, height) = fit(picture.width(), picture.height(), spec.box_side);
+    let jpeg = if (width, height) == picture.dimensions() {
+        encode(picture.as_raw(), width, height, spec.quality)
+    } else {
+        encode(
+            resize(picture, width, height)?.buffer(),
+            width,
+            height,
+            spec.quality,
+        )
+    }?;
+    Ok(Thumbnail {
+        name: Arc::clone(&spec.name),
+        width,
+        height,
+        jpeg: jpeg.into(),
+    })
+}
+
+/// Resizes with Pillow's arithmetic: two passes of 8-bit Catmull-Rom, the filter widened when shrinking.
+pub(crate) fn resize(
+    picture: &RgbImage,
+    width: u32,
+    height: u32,
+) -> Result<Image<'static>, SharedError> {
+    let from = ImageRef::new(
+        picture.width(),
+        picture.height(),
+        picture.as_raw(),
+        PixelType::U8x3,
+    )
+    .map_err(shared)?;
+    let mut to = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    Resizer::new()
+        .resize(&from, &mut to, &options)
+        .map_err(shared)?;
+    Ok(to)
+}
+
+fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Result<Vec<u8>, SharedError> {
+    let side = |pixels: u32| u16::try_from(pixels).map_err(shared);
+    let mut jpeg = Vec::new();
+    let mut encoder = Encoder::new(&mut jpeg, quality);
+    // The averaging 4:2:0 that libjpeg, and so Pillow, uses at every quality.
+    encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    encoder.set_optimized_huffman_tables(true);
+    encoder
+        .encode(rgb, side(width)?, side(height)?, ColorType::Rgb)
+        .map_err(shared)?;
+    Ok(jpeg)
+}
+
+fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SharedError {
+    Arc::new(error)
+}
+
+/// The size of a `width` × `height` picture fitted into a square of side `side`, by the rule of Pillow's `thumbnail`:
+/// the longer side becomes `side`, and of the two whole numbers next to the exact shorter side, the one that keeps the
+/// aspect best.
+fn fit(width: u32, height: u32, side: u32) -> (u32, u32) {
+    if width <= side && height <= side {
+        return (width, height);
+    }
+    let aspect = f64::from(width) / f64::from(height);
+    let b = f64::from(side);
+    if aspect <= 1.0 {
+        (nearest(b * aspect, |n| (aspect - n / b).abs()), side)
+    } else {
+        (
+            side,
+            nearest(b / aspect, |n| {
+                if n == 0.0 {
+                    0.0
+                } else {
+                    (aspect - b / n).abs()
+                }
+            }),
+        )
+    }
+}
+
+/// Of the floor and the ceiling of `exact`, the one with the smaller error (the floor if equal), but at least 1.
+fn nearest(exact: f64, error: impl Fn(f64) -> f64) -> u32 {
+    let (floor, ceil) = (exact.floor(), exact.ceil());
+    let best = if error(ceil) < error(floor) {
+        ceil
+    } else {
+        floor
+    };
+    best.max(1.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_follow_the_rule() {
+        for ((width, height, side), expected) in [
+            ((641, 479, 256), (256, 191)),
+            ((641, 479, 512), (512, 383)),
+            ((257, 255, 256), (256, 254)),
+            ((1, 5000, 256), (1, 256)),
+            ((5000, 3, 256), (256, 1)),
+            ((256, 256, 256), (256, 256)),
+            ((10, 20, 256), (10, 20)),
+            ((257, 1, 256), (256, 1)),
+            ((4000, 3000, 512), (512, 384)),
+        ] {
+            assert_eq!(
+                fit(width, height, side),
+                expected,
+                "{width}×{height} into {side}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_size_stays_in_the_box_and_touches_it() {
+        for width in (1..3_000).step_by(37) {
+            for height in (1..3_000).step_by(41) {
+                for side in [1, 2, 256, 512] {
+                    let (w, h) = fit(width, height, side);
+                    assert!(w >= 1 && h >= 1 && w <= width && h <= height);
+                    assert_eq!(
+                        w.max(h),
+                        side.min(width.max(height)),
+                        "{width}×{height} into {side}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_picture_is_not_resized() {
+        let stage = ThumbnailStage::new([
+            ThumbnailSpec::new("a", 16),
+            ThumbnailSpec::new("b", 4).with_quality(90),
+        ]);
+        let thumbnails = stage
+            .run(&Decoded::from(RgbImage::new(8, 6)), &Cx::none())
+            .unwrap();
+        let sizes: Vec<_> = thumbnails
             .iter()
-            .map(|_| cx.check().and(Err(Error::UnknownFormat)))
-            .collect()
+            .map(|t| (&*t.name, t.width, t.height))
+            .collect();
+        assert_eq!(sizes, [("a", 8, 6), ("b", 4, 3)]);
+        assert!(
+            thumbnails
+                .iter()
+                .all(|t| t.jpeg.starts_with(b"\xff\xd8\xff"))
+        );
     }
 }
