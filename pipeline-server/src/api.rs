@@ -83,7 +83,10 @@ async fn answer<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result
         headers.insert(header::ALLOW, HeaderValue::from_static(allowed(&path)));
     }
     // As the reference has it; JSON knows no other charset anyway.
-    if headers.get(header::CONTENT_TYPE).is_some_and(|value| value == docs::JSON_OF_POEM) {
+    if headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == docs::JSON_OF_POEM)
+    {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(docs::JSON));
     }
     let duration_ms = started.elapsed().as_secs_f64() * 1e3;

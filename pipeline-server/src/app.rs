@@ -96,11 +96,7 @@ impl App {
     /// # Errors
     /// [`Error::Store`] if the queue cannot be read.
     pub fn wait_idle(&self) -> Result<()> {
-        let inner = &self.inner;
-        inner.runner.wait_idle().map_err(|source| Error::Store {
-            folder: inner.config.data.clone(),
-            source,
-        })
+        self.inner.runner.wait_idle().map_err(Error::Store)
     }
 
     /// Stops the workers. A picture in work is handed back to the queue, for the next start.
@@ -136,8 +132,5 @@ impl App {
 }
 
 fn open(config: &Config) -> Result<Store> {
-    Store::open(&config.data, &StoreConfig::default()).map_err(|source| Error::Store {
-        folder: config.data.clone(),
-        source,
-    })
+    Store::open(&config.data, &StoreConfig::default()).map_err(Error::Store)
 }

@@ -155,15 +155,9 @@ mod tests {
     #[test]
     fn a_host_name_and_an_ipv6_address_are_addresses() {
         assert!(config(&["--listen", "localhost:80"]).is_ok());
-        assert_eq!(
-            config(&["--listen", "[::1]:80"]).unwrap().listen.port(),
-            80
-        );
+        assert_eq!(config(&["--listen", "[::1]:80"]).unwrap().listen.port(), 80);
         let error = config(&["--listen", "8000"]).unwrap_err();
-        assert!(
-            error.to_string().contains("--listen HOST:PORT"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("--listen HOST:PORT"), "{error}");
     }
 
     #[test]

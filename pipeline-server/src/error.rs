@@ -1,10 +1,10 @@
-//! Why the server could not start, or stopped: one line for the person who started it, with what to do about it.
+//! Why the server could not start, or stopped. `Display` is the whole line for the person who started it: what is wrong,
+//! why, and what to do about it.
 //!
 //! What a client of the REST interface gets is in `api/error.rs`.
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// The result of every fallible call in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,13 +30,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The data folder cannot be used.
-    #[error("cannot open the data folder {}: {}; {}", folder.display(), report(source), store_advice(source))]
-    Store {
-        /// The folder.
-        folder: PathBuf,
-        /// What the store said.
-        source: pipeline_store::Error,
-    },
+    #[error("{}; the data folder is set by --data FOLDER", report(.0))]
+    Store(#[source] pipeline_store::Error),
     /// The text names no model.
     #[error(
         "there is no model `{model}`; --model takes tiny, none, an existing folder, or a hub id like \
@@ -67,7 +62,9 @@ pub enum Error {
         advice: &'static str,
     },
     /// The filter of the log cannot be read.
-    #[error("cannot read the log filter `{filter}`: {reason}; give a level or a filter like --log info,poem=debug")]
+    #[error(
+        "cannot read the log filter `{filter}`: {reason}; give a level or a filter like --log info,poem=debug"
+    )]
     LogFilter {
         /// What was given.
         filter: String,
@@ -90,7 +87,7 @@ impl Error {
         match self {
             Self::Listen { .. } => "bad-address",
             Self::Bind { .. } => "cannot-listen",
-            Self::Store { .. } => "cannot-open-data",
+            Self::Store(_) => "cannot-open-data",
             Self::NoSuchModel { .. } => "no-such-model",
             Self::Model { .. } => "cannot-load-model",
             Self::Hub { .. } => "cannot-fetch-model",
@@ -114,14 +111,4 @@ pub(crate) fn report(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text.replace('\n', " ")
-}
-
-fn store_advice(error: &pipeline_store::Error) -> &'static str {
-    use pipeline_store::Error as Store;
-    match error {
-        Store::InUse { .. } => "stop the other server, or choose another folder with --data",
-        Store::TooNew { .. } => "run the newer version that wrote it, or choose another folder with --data",
-        Store::Full { .. } => "make room on the disk, or choose another folder with --data",
-        _ => "choose a folder that can be written with --data",
-    }
 }

@@ -36,7 +36,10 @@ pub(crate) fn fetch(id: &str) -> Result<PathBuf> {
     for file in SMALL_FILES {
         get(&repo, id, file)?;
     }
-    info!(model = id, "fetching the weights of {id}; this happens once");
+    info!(
+        model = id,
+        "fetching the weights of {id}; this happens once"
+    );
     let weights = match repo.get(WEIGHTS[0]) {
         Err(error) if status(&error) == Some(404) => get(&repo, id, WEIGHTS[1])?,
         fetched => fetched.map_err(|error| failure(id, WEIGHTS[0], &error))?,
@@ -79,7 +82,9 @@ fn failure(id: &str, file: &'static str, error: &ApiError) -> Error {
     let advice = match status(error) {
         Some(404) => "check the id at --model, and that the repository holds a BLIP checkpoint",
         // The hub answers 401 for a repository that does not exist, too.
-        Some(401 | 403) => "check the id at --model, or log in with the Hugging Face tools if the model is not public",
+        Some(401 | 403) => {
+            "check the id at --model, or log in with the Hugging Face tools if the model is not public"
+        }
         _ => "check the network, or use a folder with the model's files, or --model tiny",
     };
     Error::Hub {

@@ -20,17 +20,24 @@ pub(crate) fn load(choice: &ModelChoice) -> Result<Option<CaptionStage>> {
         }),
         ModelChoice::Folder(folder) => open(
             folder,
+            None,
             "--model needs a folder with config.json, preprocessor_config.json, tokenizer.json, and model.safetensors \
              or pytorch_model.bin of one BLIP checkpoint",
         ),
         ModelChoice::Hub(id) => open(
             &hub::fetch(id)?,
+            Some(id),
             "delete the model from the Hugging Face cache to fetch it again, or choose another one with --model",
         ),
     }?;
     Ok(Some(CaptionStage::new(blip)))
 }
 
-fn open(folder: &Path, advice: &'static str) -> Result<Blip> {
-    Blip::open(folder, &BlipOptions::default()).map_err(|source| Error::Model { source, advice })
+/// `model` is the name that captions carry; without one it is the folder's.
+fn open(folder: &Path, model: Option<&String>, advice: &'static str) -> Result<Blip> {
+    let options = BlipOptions {
+        model: model.cloned(),
+        ..BlipOptions::default()
+    };
+    Blip::open(folder, &options).map_err(|source| Error::Model { source, advice })
 }

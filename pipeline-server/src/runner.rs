@@ -118,7 +118,7 @@ impl Shared {
     fn work(&self) {
         loop {
             let seen = self.events();
-            if lock(&self.state).stopping {
+            if self.is_stopping() {
                 return;
             }
             match self.store.claim() {
@@ -146,28 +146,62 @@ impl Shared {
             .unwrap_or_else(|panic| Err(Stop::panicked(panic.as_ref())));
         let took = started.elapsed();
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let written = match result {
-            Ok(Finished { analysis, caption, caption_error }) => {
+        match result {
+            Ok(finished) => {
                 info!(image.id = %id, duration_ms, "processed picture {id}");
-                let outcome = Outcome {
-                    metadata: &analysis.metadata,
-                    thumbnails: &analysis.thumbnails,
-                    caption: caption.as_ref(),
-                    caption_error: caption_error.as_deref(),
-                };
-                self.store.complete(job, &outcome, took)
+                self.complete(&job, &finished, took);
             }
             Err(Stop::Cancelled) => {
-                info!(image.id = %id, "handed picture {id} back to the queue");
-                self.store.release(job)
+                info!(image.id = %id, "handing picture {id} back to the queue");
+                self.write_down(&job, || self.store.release(&job)).ok();
             }
             Err(Stop::Failed { code, message }) => {
                 info!(image.id = %id, duration_ms, code, "picture {id} failed: {message}");
-                self.store.fail(job, code, &message, took)
+                self.write_down(&job, || self.store.fail(&job, code, &message, took))
+                    .ok();
             }
+        }
+    }
+
+    fn complete(&self, job: &Job, finished: &Finished, took: Duration) {
+        let outcome = Outcome {
+            metadata: &finished.analysis.metadata,
+            thumbnails: &finished.analysis.thumbnails,
+            caption: finished.caption.as_ref(),
+            caption_error: finished.caption_error.as_deref(),
         };
-        if let Err(error) = written {
-            error!(image.id = %id, code = error.code(), "cannot write down picture {id}: {}", report(&error));
+        let stored = self.write_down(job, || self.store.complete(job, &outcome, took));
+        if let Err(code) = stored {
+            // Better a failed picture than one that seems to be in work for ever.
+            let message = "cannot store the result";
+            self.write_down(job, || self.store.fail(job, code, message, took))
+                .ok();
+        }
+    }
+
+    /// Writes to the store, again and again while waiting may help. The error's code says what stood in the way.
+    fn write_down(
+        &self,
+        job: &Job,
+        write: impl Fn() -> pipeline_store::Result<()>,
+    ) -> Result<(), &'static str> {
+        let id = job.image_id();
+        loop {
+            let seen = self.events();
+            let error = match write() {
+                Ok(()) => return Ok(()),
+                Err(pipeline_store::Error::JobLost { .. }) => {
+                    info!(image.id = %id, "picture {id} was deleted while it was in work");
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let code = error.code();
+            warn!(image.id = %id, code, "cannot write down picture {id}: {}", report(&error));
+            if !error.is_retryable() || self.is_stopping() {
+                return Err(code);
+            }
+            self.sleep(seen, Some(STORE_PAUSE));
         }
     }
 
@@ -183,7 +217,15 @@ impl Shared {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Finished { analysis, caption, caption_error })
+        Ok(Finished {
+            analysis,
+            caption,
+            caption_error,
+        })
+    }
+
+    fn is_stopping(&self) -> bool {
+        lock(&self.state).stopping
     }
 
     fn events(&self) -> u64 {

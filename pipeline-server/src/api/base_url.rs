@@ -58,7 +58,10 @@ fn scheme(forwarded: &str) -> Option<&'static str> {
 fn is_trusted(peer: IpAddr, trusted_proxies: &[IpAddr]) -> bool {
     // An IPv4 client of an IPv6 socket has an address like ::ffff:127.0.0.1.
     let peer = peer.to_canonical();
-    peer.is_loopback() || trusted_proxies.iter().any(|proxy| proxy.to_canonical() == peer)
+    peer.is_loopback()
+        || trusted_proxies
+            .iter()
+            .any(|proxy| proxy.to_canonical() == peer)
 }
 
 fn local(address: &LocalAddr) -> String {
@@ -79,7 +82,14 @@ mod tests {
     #[test]
     fn only_this_machine_and_the_proxies_named_are_trusted() {
         let proxies = [ip("10.0.0.1")];
-        for trusted in ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "10.0.0.1", "::ffff:10.0.0.1"] {
+        for trusted in [
+            "127.0.0.1",
+            "127.3.2.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "10.0.0.1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(is_trusted(ip(trusted), &proxies), "{trusted}");
         }
         for stranger in ["10.0.0.2", "192.168.0.1", "::2", "::ffff:10.0.0.2"] {

@@ -32,7 +32,11 @@ impl Page {
     /// The document.
     pub(super) fn document(&self) -> impl Endpoint + 'static {
         let document = self.document.clone();
-        make_sync(move |_| Response::builder().content_type(JSON).body(document.clone()))
+        make_sync(move |_| {
+            Response::builder()
+                .content_type(JSON)
+                .body(document.clone())
+        })
     }
 
     /// Swagger UI with the document inside.

@@ -161,7 +161,11 @@ impl From<pipeline_store::Error> for ApiError {
         match &error {
             Store::Busy { .. } => Self::StorageBusy,
             Store::Full { .. } => {
-                error!(code = error.code(), "the storage is full: {}", report(&error));
+                error!(
+                    code = error.code(),
+                    "the storage is full: {}",
+                    report(&error)
+                );
                 Self::StorageFull
             }
             _ => Self::internal(&error),
@@ -173,11 +177,17 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = match self.detail() {
             Detail::Text(detail) => Json(ErrorBody { detail }).into_response(),
-            Detail::Issue(detail) => Json(ValidationBody { detail: vec![detail] }).into_response(),
+            Detail::Issue(detail) => Json(ValidationBody {
+                detail: vec![detail],
+            })
+            .into_response(),
         };
         response.set_status(self.status());
         let headers = response.headers_mut();
-        headers.insert(ERROR_CODE, poem::http::HeaderValue::from_static(self.code()));
+        headers.insert(
+            ERROR_CODE,
+            poem::http::HeaderValue::from_static(self.code()),
+        );
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -263,7 +273,10 @@ impl<R: Refusals> ApiResponse for Refused<R> {
     fn meta() -> MetaResponses {
         let mut responses: Vec<MetaResponse> = Vec::new();
         // A request may reach any operation while the storage is busy or something is broken.
-        for error in R::ALL.iter().chain(&[ApiError::Internal, ApiError::StorageBusy]) {
+        for error in R::ALL
+            .iter()
+            .chain(&[ApiError::Internal, ApiError::StorageBusy])
+        {
             let status = error.status().as_u16();
             if !responses.iter().any(|known| known.status == Some(status)) {
                 responses.push(document(error, status));
@@ -291,7 +304,11 @@ fn document(error: &ApiError, status: u16) -> MetaResponse {
         deprecated: false,
         schema,
     };
-    let mut headers = vec![header("X-Error-Code", "A stable code for programs.", String::schema_ref())];
+    let mut headers = vec![header(
+        "X-Error-Code",
+        "A stable code for programs.",
+        String::schema_ref(),
+    )];
     if error.retry_after().is_some() {
         let about = "When to try again, in seconds.";
         headers.push(header("Retry-After", about, u32::schema_ref()));

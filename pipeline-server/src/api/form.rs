@@ -22,7 +22,9 @@ impl<'a> ApiExtractor<'a> for MultipartForm {
 
     fn request_meta() -> Option<MetaRequest> {
         let file = MetaSchema {
-            description: Some("A JPEG or PNG file with its media type, `image/jpeg` or `image/png`."),
+            description: Some(
+                "A JPEG or PNG file with its media type, `image/jpeg` or `image/png`.",
+            ),
             format: Some("binary"),
             ..MetaSchema::new("string")
         };

@@ -53,13 +53,19 @@ impl Images {
             .app
             .blocking(move |app| Ok(app.store().list(&page)?))
             .await?;
-        let next = listing.next.map(|next| link(&base, limit.0.as_deref(), &next.to_string()));
+        let next = listing
+            .next
+            .map(|next| link(&base, limit.0.as_deref(), &next.to_string()));
         let images = listing
             .images
             .into_iter()
             .map(|record| Image::new(record, &base))
             .collect();
-        Ok(List::Page(Json(images), next.filter(|_| paged), paged.then_some(listing.total)))
+        Ok(List::Page(
+            Json(images),
+            next.filter(|_| paged),
+            paged.then_some(listing.total),
+        ))
     }
 
     /// Read a picture
@@ -137,7 +143,10 @@ fn page(limit: Option<&str>, cursor: Option<String>) -> Result<Page, ApiError> {
             input: text.to_owned(),
         })
     });
-    let after = cursor.map(|text| text.parse().map_err(|_| ApiError::BadCursor { input: text }));
+    let after = cursor.map(|text| {
+        text.parse()
+            .map_err(|_| ApiError::BadCursor { input: text })
+    });
     Ok(Page {
         limit: limit.transpose()?,
         after: after.transpose()?,

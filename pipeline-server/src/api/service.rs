@@ -47,7 +47,9 @@ impl Service {
     /// Reads from the database.
     #[oai(path = "/readyz", method = "get", operation_id = "is_ready")]
     async fn ready(&self) -> Result<Json<Health>, Refused<Nothing>> {
-        self.app.blocking(|app| Ok(app.store().queue_len()?)).await?;
+        self.app
+            .blocking(|app| Ok(app.store().queue_len()?))
+            .await?;
         Ok(Json(Health::OK))
     }
 }

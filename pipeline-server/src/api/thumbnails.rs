@@ -34,7 +34,11 @@ impl Thumbnails {
 #[OpenApi(prefix_path = "/api/images", tag = "Tag::Images")]
 impl Thumbnails {
     /// Read a thumbnail
-    #[oai(path = "/:image_id/thumbnails/:size", method = "get", operation_id = "read_thumbnail")]
+    #[oai(
+        path = "/:image_id/thumbnails/:size",
+        method = "get",
+        operation_id = "read_thumbnail"
+    )]
     async fn read(
         &self,
         headers: &HeaderMap,
@@ -117,15 +121,17 @@ impl Stored {
             None => self.jpeg,
             Some(range) => {
                 let shown = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-                let shown = HeaderValue::try_from(shown)
-                    .map_err(|error| ApiError::internal(&error))?;
+                let shown =
+                    HeaderValue::try_from(shown).map_err(|error| ApiError::internal(&error))?;
                 response.headers_mut().insert(header::CONTENT_RANGE, shown);
                 response.set_status(StatusCode::PARTIAL_CONTENT);
                 self.jpeg[range].to_vec()
             }
         };
         response.set_content_type("image/jpeg");
-        response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, body.len().into());
         response.set_body(body);
         Ok(Reply(response))
     }
@@ -201,7 +207,11 @@ impl ApiResponse for Reply {
             responses: vec![
                 response(200, "The thumbnail.", vec![jpeg()]),
                 response(206, "The part of it that `Range` asks for.", vec![jpeg()]),
-                response(304, "`If-None-Match` names the thumbnail as it is.", Vec::new()),
+                response(
+                    304,
+                    "`If-None-Match` names the thumbnail as it is.",
+                    Vec::new(),
+                ),
             ],
         }
     }
@@ -248,7 +258,16 @@ mod tests {
 
     #[test]
     fn what_is_no_single_range_is_ignored() {
-        for text in ["", "bytes", "items=0-1", "bytes=0-1,5-6", "bytes=9-1", "bytes=a-b", "bytes=+1-2", "bytes=-"] {
+        for text in [
+            "",
+            "bytes",
+            "items=0-1",
+            "bytes=0-1,5-6",
+            "bytes=9-1",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "bytes=-",
+        ] {
             assert_eq!(range(text), None, "{text}");
         }
     }

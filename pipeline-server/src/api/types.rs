@@ -194,9 +194,7 @@ impl From<Stats> for StatsBody {
             total: stats.total,
             failed: stats.failed,
             success_rate: percentage(stats.succeeded, stats.total),
-            average_processing_time_seconds: stats
-                .average_processing
-                .map_or(0.0, |mean| mean.as_secs_f64()),
+            average_processing_time_seconds: stats.average_processing.unwrap_or_default(),
         }
     }
 }

@@ -143,24 +143,55 @@ mod tests {
     fn names_are_kept_as_they_were_sent() {
         let cases = [
             (r#"form-data; name="file"; filename="cat.jpg""#, "cat.jpg"),
-            (r#"form-data; filename="a;b=c.jpg"; name="file""#, "a;b=c.jpg"),
-            (r#"form-data; name="file"; filename="../../etc/x""#, "../../etc/x"),
-            (r#"form-data; name="file"; filename="say \"hi\".jpg""#, r#"say "hi".jpg"#),
-            (r#"form-data; name="file"; filename="say %22hi%22.jpg""#, "say %22hi%22.jpg"),
-            (r#"form-data; name="file"; filename="C:\dir\cat.jpg""#, r"C:\dir\cat.jpg"),
+            (
+                r#"form-data; filename="a;b=c.jpg"; name="file""#,
+                "a;b=c.jpg",
+            ),
+            (
+                r#"form-data; name="file"; filename="../../etc/x""#,
+                "../../etc/x",
+            ),
+            (
+                r#"form-data; name="file"; filename="say \"hi\".jpg""#,
+                r#"say "hi".jpg"#,
+            ),
+            (
+                r#"form-data; name="file"; filename="say %22hi%22.jpg""#,
+                "say %22hi%22.jpg",
+            ),
+            (
+                r#"form-data; name="file"; filename="C:\dir\cat.jpg""#,
+                r"C:\dir\cat.jpg",
+            ),
             (r#"form-data; name="file"; filename="C:\dir\""#, r"C:\dir\"),
             (r#"form-data; name="file"; filename="a\\b.jpg""#, r"a\b.jpg"),
-            (r#"form-data; name="file"; filename="日本 🐈.jpg""#, "日本 🐈.jpg"),
+            (
+                r#"form-data; name="file"; filename="日本 🐈.jpg""#,
+                "日本 🐈.jpg",
+            ),
             (r#"form-data; name="file"; filename="""#, ""),
             ("form-data; name=file; filename=cat.jpg", "cat.jpg"),
             ("form-data; NAME=file; FILENAME = cat.jpg ", "cat.jpg"),
-            ("form-data; name=file; filename*=UTF-8''%e2%82%ac%20x.jpg", "€ x.jpg"),
-            (r#"form-data; name="file"; filename="x.jpg"; filename*=utf-8''%C3%BC.jpg"#, "ü.jpg"),
-            ("form-data; name=file; filename*=UTF-8''100%.jpg", "100%.jpg"),
+            (
+                "form-data; name=file; filename*=UTF-8''%e2%82%ac%20x.jpg",
+                "€ x.jpg",
+            ),
+            (
+                r#"form-data; name="file"; filename="x.jpg"; filename*=utf-8''%C3%BC.jpg"#,
+                "ü.jpg",
+            ),
+            (
+                "form-data; name=file; filename*=UTF-8''100%.jpg",
+                "100%.jpg",
+            ),
         ];
         for (header, expected) in cases {
             assert_eq!(filename(header).as_deref(), Some(expected), "{header}");
-            assert_eq!(Params::parse(header.as_bytes()).get("name"), Some("file"), "{header}");
+            assert_eq!(
+                Params::parse(header.as_bytes()).get("name"),
+                Some("file"),
+                "{header}"
+            );
         }
     }
 

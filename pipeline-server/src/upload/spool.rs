@@ -1,6 +1,6 @@
 //! One picture on its way from the network to the store, a block at a time.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use pipeline_core::Format;
 use pipeline_store::{ImageId, Store, Upload};
@@ -91,13 +91,8 @@ fn write(store: &Store, upload: Option<Upload>, block: &[u8]) -> Result<Upload, 
         Some(upload) => upload,
         None => store.begin_upload()?,
     };
-    upload.write_all(block).map_err(refused)?;
+    upload
+        .write_all(block)
+        .map_err(pipeline_store::Error::upload)?;
     Ok(upload)
-}
-
-fn refused(error: io::Error) -> ApiError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ApiError::StorageFull,
-        _ => ApiError::internal(&error),
-    }
 }
