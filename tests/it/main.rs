@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! What the whole product promises, tested from outside.
+
+mod pictures;

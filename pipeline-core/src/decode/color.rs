@@ -250,7 +250,7 @@ mod tests {
                 samples: samples.to_vec(),
                 inverted,
             }
-            .to_srgb(None)
+            .into_srgb(None)
             .get_pixel(0, 0)
             .0
         };

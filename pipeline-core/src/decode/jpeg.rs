@@ -42,7 +42,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
                     samples,
                     inverted,
                 }
-                .to_srgb(icc))
+                .into_srgb(icc))
             }
             _ => {
                 let samples = read(file, ColorSpace::JCS_RGB)?;
