@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use poem::http::{HeaderName, header};
-use poem::web::{LocalAddr, RemoteAddr};
+use poem::web::LocalAddr;
 use poem::{Addr, FromRequest, Request, RequestBody};
 
 use crate::App;

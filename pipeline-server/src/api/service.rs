@@ -39,7 +39,7 @@ impl Service {
     /// Is the process alive
     #[oai(path = "/livez", method = "get", operation_id = "is_alive")]
     async fn alive(&self) -> Json<Health> {
-        Json(Health::OK)
+        Health::ok()
     }
 
     /// Can requests be answered
@@ -50,7 +50,7 @@ impl Service {
         self.app
             .blocking(|app| Ok(app.store().queue_len()?))
             .await?;
-        Ok(Json(Health::OK))
+        Ok(Health::ok())
     }
 }
 
@@ -63,11 +63,15 @@ struct Message {
 /// Always `ok`; the status code says the rest.
 #[derive(Debug, Object)]
 struct Health {
-    status: &'static str,
+    status: String,
 }
 
 impl Health {
-    const OK: Self = Self { status: "ok" };
+    fn ok() -> Json<Self> {
+        Json(Self {
+            status: "ok".to_owned(),
+        })
+    }
 }
 
 #[derive(Debug)]

@@ -128,10 +128,9 @@ impl Stored {
                 self.jpeg[range].to_vec()
             }
         };
-        response.set_content_type("image/jpeg");
-        response
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, body.len().into());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
         response.set_body(body);
         Ok(Reply(response))
     }
