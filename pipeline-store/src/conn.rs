@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{Error, Result, StoreConfig, schema};
 
@@ -20,13 +20,7 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the database, creates it where there is none, and brings it up to date.
     pub(crate) fn open(path: &Path, config: &StoreConfig) -> Result<Self> {
-        const OP: &str = "open the database";
-        let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                Error::open(path, error)
-            }
-            _ => Error::sqlite(OP, path, error),
-        };
+        let failed = |error| Error::sqlite("open the database", path, error);
 
         // The writer comes first and alone: it creates the file, and no other connection of this process is there to
         // meet it while the journal mode changes. A mutex of SQLite's own would only double ours.

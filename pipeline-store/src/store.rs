@@ -1,24 +1,25 @@
 //! The store: rows and files kept in step.
 
-use std::fs::{File, OpenOptions, TryLockError};
+mod work;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use std::{fs, io};
-
-use pipeline_core::Source;
 
 use crate::blobs::{Blobs, create_folder, sync_folder};
 use crate::conn::Database;
 use crate::images::NewImage;
 use crate::upload::Received;
 use crate::{
-    Error, ImageId, ImageRecord, Job, Listing, Outcome, Page, Result, Stats, StoreConfig, Upload,
-    images, jobs, stats,
+    Error, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload, images, jobs,
+    stats,
 };
 
 /// An image whose work was cut off this often is given up: it may be what ends the process.
 const MAX_INTERRUPTIONS: u32 = 2;
+
+/// SQLite's smallest page, in bytes.
+const SMALLEST_DATABASE: u64 = 512;
 
 /// A folder with a database, originals and thumbnails. Clones share it.
 ///
@@ -51,12 +52,7 @@ impl Store {
         let lock = lock_folder(dir)?;
         let blobs = Blobs::new(dir);
         let path = dir.join("pipeline.sqlite");
-        // SQLite takes an empty file for a new database. Here that would bury the images that are there.
-        let is_new = fs::metadata(&path).map_or(true, |file| file.len() == 0);
-        if is_new && blobs.has_originals() {
-            let missing = "originals are there, but the database is missing or empty";
-            return Err(Error::corrupt("open the database", &path, missing));
-        }
+        refuse_remains(&path, &blobs)?;
         let db = Database::open(&path, config)?;
         blobs
             .create()
@@ -193,96 +189,16 @@ impl Store {
         }
         Ok(deleted)
     }
-
-    /// Claims the oldest image that waits; `None` if none does.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn claim(&self) -> Result<Option<Job>> {
-        self.inner.db.write("claim a job", |tx| jobs::claim(tx))
-    }
-
-    /// Reads the original of a claimed image into memory.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the file cannot be read.
-    pub fn original(&self, job: &Job) -> Result<Source> {
-        self.inner.blobs.read_original(job.id).map(Source::from)
-    }
-
-    /// Stores the result of a job and ends it. `Ok` means that the result survives a power failure.
-    ///
-    /// # Errors
-    /// [`Error::JobLost`] if the job is no longer the caller's; nothing is stored then. After a retryable error the
-    /// job is still the caller's.
-    pub fn complete(&self, job: &Job, outcome: &Outcome<'_>, took: Duration) -> Result<()> {
-        const OP: &str = "store a result";
-        let Inner { db, blobs, .. } = &*self.inner;
-        // Whoever holds the job now may have stored thumbnails that must not be replaced.
-        if !db.read(OP, |tx| jobs::is_held(tx, job))? {
-            return Err(Error::JobLost { id: job.id });
-        }
-        let doubt = blobs.doubt(job.id)?;
-        blobs.put_thumbnails(job.id, outcome.thumbnails)?;
-        let stored = db.write(OP, |tx| {
-            if jobs::finish(tx, job)? {
-                images::succeed(tx, job.seq, outcome, took)?;
-                return Ok(true);
-            }
-            Ok(false)
-        })?;
-        if stored {
-            return Ok(());
-        }
-        // Deleted while the thumbnails were on their way.
-        if !db.read(OP, |tx| images::exists(tx, job.id))? {
-            blobs.undo(job.id, doubt);
-        }
-        Err(Error::JobLost { id: job.id })
-    }
-
-    /// Stores that the work on an image failed, and why, and ends the job. `code` is for programs, `message` for people.
-    ///
-    /// # Errors
-    /// As [`Store::complete`].
-    pub fn fail(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<()> {
-        let ended = self.inner.db.write("store a failure", |tx| {
-            let held = jobs::finish(tx, job)?;
-            if held {
-                images::fail(tx, job.seq, code, message, Some(took))?;
-            }
-            Ok(held)
-        })?;
-        held(ended, job)
-    }
-
-    /// Hands an image back unfinished: it waits again at its old place, and the attempt does not count.
-    ///
-    /// # Errors
-    /// As [`Store::complete`].
-    pub fn release(&self, job: &Job) -> Result<()> {
-        let released = self
-            .inner
-            .db
-            .write("release a job", |tx| jobs::release(tx, job))?;
-        held(released, job)
-    }
-
-    /// The number of images in work, claimed or not.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub fn queue_len(&self) -> Result<u64> {
-        self.inner.db.read("count jobs", |tx| jobs::count(tx))
-    }
 }
 
-fn held(held: bool, job: &Job) -> Result<()> {
-    if held {
-        Ok(())
-    } else {
-        Err(Error::JobLost { id: job.id })
-    }
+/// SQLite takes a database that is gone or cut short for a new one; here that would bury the images that are there.
+fn refuse_remains(database: &Path, blobs: &Blobs) -> Result<()> {
+    let what = match fs::metadata(database).map_or(0, |file| file.len()) {
+        0 if blobs.has_originals() => "originals are there, but the database is missing or empty",
+        1..SMALLEST_DATABASE => "the file is too short",
+        _ => return Ok(()),
+    };
+    Err(Error::corrupt("open the database", database, what))
 }
 
 /// Keeps other processes out for as long as the file is open; the system ends the lock with the process.
@@ -298,6 +214,56 @@ fn lock_folder(dir: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => Err(Error::InUse {
             path: dir.to_owned(),
         }),
-        Err(TryLockError::Error(e)) => Err(Error::open(dir, io::Error::from(e))),
+        Err(TryLockError::Error(e)) => Err(Error::open(dir, e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_stores_nothing_and_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+        let accept = |name: &str| {
+            let mut upload = store.begin_upload().unwrap();
+            upload.write_all(b"bytes").unwrap();
+            store.accept(upload, name)
+        };
+        let set_max_pages = |pages: u32| {
+            let set = |tx: &rusqlite::Transaction<'_>| {
+                tx.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            };
+            store.inner.db.write("set the limit", set).unwrap();
+        };
+        let first = accept("first").unwrap();
+        let job = store.claim().unwrap().unwrap();
+
+        // The smallest limit that SQLite accepts is what the database has now.
+        set_max_pages(1);
+        let long = "x".repeat(100_000);
+        let error = accept(&long).unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error:?}");
+        assert!(error.is_retryable());
+        let took = Duration::from_millis(1);
+        let error = store.fail(&job, "code", &long, took).unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error:?}");
+
+        assert_eq!(store.list(&Page::default()).unwrap().images.len(), 1);
+        let originals: Vec<_> = fs::read_dir(dir.path().join("originals"))
+            .unwrap()
+            .flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap())
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(originals, [first.to_string()]);
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+
+        set_max_pages(u32::MAX - 1);
+        accept(&long).unwrap();
+        store.fail(&job, "code", &long, took).unwrap();
     }
 }

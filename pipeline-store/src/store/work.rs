@@ -1,0 +1,100 @@
+//! The calls for those who do the work: take an image from the queue, and end the job one way or another.
+
+use std::time::Duration;
+
+use pipeline_core::Source;
+
+use super::{Inner, Store};
+use crate::{Error, Job, Outcome, Result, images, jobs};
+
+impl Store {
+    /// Claims the oldest image that waits; `None` if none does.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn claim(&self) -> Result<Option<Job>> {
+        self.inner.db.write("claim a job", |tx| jobs::claim(tx))
+    }
+
+    /// Reads the original of a claimed image into memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read.
+    pub fn original(&self, job: &Job) -> Result<Source> {
+        self.inner.blobs.read_original(job.id).map(Source::from)
+    }
+
+    /// Stores the result of a job and ends it. `Ok` means that the result survives a power failure.
+    ///
+    /// # Errors
+    /// [`Error::JobLost`] if the job is no longer the caller's; nothing is stored then. After a retryable error the
+    /// job is still the caller's.
+    pub fn complete(&self, job: &Job, outcome: &Outcome<'_>, took: Duration) -> Result<()> {
+        const OP: &str = "store a result";
+        let Inner { db, blobs, .. } = &*self.inner;
+        // Whoever holds the job now may have stored thumbnails that must not be replaced.
+        if !db.read(OP, |tx| jobs::is_held(tx, job))? {
+            return Err(Error::JobLost { id: job.id });
+        }
+        let doubt = blobs.doubt(job.id)?;
+        blobs.put_thumbnails(job.id, outcome.thumbnails)?;
+        let stored = db.write(OP, |tx| {
+            if jobs::finish(tx, job)? {
+                images::succeed(tx, job.seq, outcome, took)?;
+                return Ok(true);
+            }
+            Ok(false)
+        })?;
+        if stored {
+            return Ok(());
+        }
+        // Deleted while the thumbnails were on their way.
+        if !db.read(OP, |tx| images::exists(tx, job.id))? {
+            blobs.undo(job.id, doubt);
+        }
+        Err(Error::JobLost { id: job.id })
+    }
+
+    /// Stores that the work on an image failed, and why, and ends the job. `code` is for programs, `message` for people.
+    ///
+    /// # Errors
+    /// As [`Store::complete`].
+    pub fn fail(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<()> {
+        let ended = self.inner.db.write("store a failure", |tx| {
+            let held = jobs::finish(tx, job)?;
+            if held {
+                images::fail(tx, job.seq, code, message, Some(took))?;
+            }
+            Ok(held)
+        })?;
+        held(ended, job)
+    }
+
+    /// Hands an image back unfinished: it waits again at its old place, and the attempt does not count.
+    ///
+    /// # Errors
+    /// As [`Store::complete`].
+    pub fn release(&self, job: &Job) -> Result<()> {
+        let released = self
+            .inner
+            .db
+            .write("release a job", |tx| jobs::release(tx, job))?;
+        held(released, job)
+    }
+
+    /// The number of images in work, claimed or not.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn queue_len(&self) -> Result<u64> {
+        self.inner.db.read("count jobs", |tx| jobs::count(tx))
+    }
+}
+
+fn held(held: bool, job: &Job) -> Result<()> {
+    if held {
+        Ok(())
+    } else {
+        Err(Error::JobLost { id: job.id })
+    }
+}

@@ -1,0 +1,10 @@
+//! The store's promises, through its public calls. `contract` holds what any store must keep; the other modules look at
+//! the folder too.
+
+#![allow(clippy::unwrap_used, reason = "all of this is tests, helpers included")]
+
+mod contract;
+mod faults;
+mod files;
+mod recovery;
+mod support;
