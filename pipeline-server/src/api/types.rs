@@ -64,24 +64,30 @@ struct ImageData {
 
 /// Facts about a picture. Empty unless the status is `success`.
 #[derive(Debug, Default, Object)]
-#[oai(skip_serializing_if_is_none)]
 struct ImageMetadata {
     /// Stored width in pixels, before orientation is applied.
+    #[oai(skip_serializing_if_is_none)]
     width: Option<u32>,
     /// Stored height in pixels, before orientation is applied.
+    #[oai(skip_serializing_if_is_none)]
     height: Option<u32>,
     /// `jpg` or `png`.
+    #[oai(skip_serializing_if_is_none)]
     format: Option<String>,
     /// The size of the uploaded file, in bytes.
+    #[oai(skip_serializing_if_is_none)]
     size_bytes: Option<u64>,
     /// EXIF orientation, 2 to 8; absent when it is 1.
+    #[oai(skip_serializing_if_is_none)]
     orientation: Option<u8>,
     /// A sentence about the picture; null if captions are off or this one failed.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     caption: MaybeUndefined<String>,
     /// The model that wrote the caption.
+    #[oai(skip_serializing_if_is_none)]
     caption_model: Option<String>,
     /// Why there is no caption.
+    #[oai(skip_serializing_if_is_none)]
     caption_error: Option<String>,
 }
 
