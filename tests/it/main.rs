@@ -1,2 +1,5 @@
-#[test]
-fn t() {}
+//! What the whole product promises, tested from outside.
+
+mod blip_reference;
+mod reference;
+mod tiny_reference;
