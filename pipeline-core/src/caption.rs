@@ -3,6 +3,8 @@
 #[cfg(feature = "blip")]
 mod blip;
 #[cfg(feature = "blip")]
+mod preprocess;
+#[cfg(feature = "blip")]
 mod search;
 
 use std::fmt;

@@ -1,6 +1,7 @@
-//! The REST contract, over real sockets: a server on a free port of 127.0.0.1, and a client that sends exactly the bytes
-//! it is told to send.
+//! What the whole product promises, tested from outside: the REST contract over real sockets, with a server of its own
+//! for each test and a client that sends exactly the bytes it is told to send; and the captioner against its references.
 
+mod blip_reference;
 mod docs;
 mod envelope;
 mod http;
@@ -8,8 +9,10 @@ mod lifecycle;
 mod limits;
 mod list;
 mod pictures;
+mod reference;
 mod service;
 mod stats;
 mod support;
 mod thumbnails;
+mod tiny_reference;
 mod upload;

@@ -9,6 +9,7 @@ mod processors;
 mod top_k;
 
 pub use config::{EarlyStopping, GenerationConfig};
+pub(crate) use top_k::top_k;
 
 use crate::{Cx, Result};
 

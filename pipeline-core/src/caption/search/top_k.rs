@@ -1,7 +1,7 @@
 //! The largest scores.
 
 /// The positions of the `count` largest scores, the largest first; of equal ones the earlier.
-pub(super) fn top_k(scores: &[f32], count: usize) -> Vec<usize> {
+pub(crate) fn top_k(scores: &[f32], count: usize) -> Vec<usize> {
     let mut best: Vec<usize> = Vec::with_capacity(count + 1);
     for (position, &score) in scores.iter().enumerate() {
         // Nearly every score stops here: a search asks for a handful out of a whole vocabulary.
