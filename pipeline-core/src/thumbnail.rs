@@ -89,7 +89,7 @@ impl Stage<Decoded> for ThumbnailStage {
     fn run(&self, picture: &Decoded, cx: &Cx) -> Result<Vec<Thumbnail>> {
         let one = |spec: &ThumbnailSpec| {
             cx.check()?;
-            thumbnail(picture.pixels(), spec).map_err(|source| Error::Thumbnail {
+            thumbnail(picture, spec).map_err(|source| Error::Thumbnail {
                 name: Arc::clone(&spec.name),
                 source,
             })
@@ -98,13 +98,15 @@ impl Stage<Decoded> for ThumbnailStage {
     }
 }
 
-fn thumbnail(picture: &RgbImage, spec: &ThumbnailSpec) -> Result<Thumbnail, SharedError> {
-    let (width, height) = fit(picture.width(), picture.height(), spec.box_side);
-    let jpeg = if (width, height) == picture.dimensions() {
-        encode(picture.as_raw(), width, height, spec.quality)
+fn thumbnail(picture: &Decoded, spec: &ThumbnailSpec) -> Result<Thumbnail, SharedError> {
+    let (full_width, full_height) = picture.full_size();
+    let (width, height) = fit(full_width, full_height, spec.box_side);
+    let pixels = picture.pixels();
+    let jpeg = if (width, height) == pixels.dimensions() {
+        encode(pixels.as_raw(), width, height, spec.quality)
     } else {
         encode(
-            resize(picture, width, height)?.buffer(),
+            resize(pixels, width, height)?.buffer(),
             width,
             height,
             spec.quality,

@@ -1,5 +1,7 @@
 //! Log lines on standard error, as text or JSON.
 
+use std::io::{self, IsTerminal};
+
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
@@ -23,7 +25,8 @@ pub fn start(format: LogFormat, filter: &str) -> Result<()> {
         })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(parsed)
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     // A second start in one process leaves the first logger in place, which is what an embedder's tests want.
     match format {
         LogFormat::Text => log.with_target(false).try_init().ok(),

@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod list;
 mod pictures;
+mod processing;
 mod reference;
 mod service;
 mod stats;

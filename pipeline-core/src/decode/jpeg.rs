@@ -10,47 +10,65 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
 use super::color::{self, Cmyk};
-use crate::{Error, Format, Limits, Result};
+use super::{Detail, Stored};
+use crate::{Cx, Error, Format, Limits, Result};
 
 /// ICC profiles come in APP2 segments, Adobe's note on CMYK in APP14.
 const MARKERS: &[Marker] = &[Marker::APP(2), Marker::APP(14)];
 const ICC_TAG: &[u8] = b"ICC_PROFILE\0";
 
 pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
-    with_libjpeg(|| Ok(size(&open(bytes)?)))
+    with_libjpeg(|| Ok(size(&open(bytes, &Cx::none())?)))
 }
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    detail: Option<Detail>,
+    cx: &Cx,
+) -> Result<Stored> {
     with_libjpeg(|| {
-        let file = open(bytes)?;
-        let (width, height) = size(&file);
-        limits.check_size(width, height)?;
+        let mut file = open(bytes, cx)?;
+        let full_size = size(&file);
+        limits.check_size(full_size.0, full_size.1)?;
+        file.scale(eighths(full_size, detail));
         let icc = icc_profile(&file);
         let icc = icc.as_deref();
-        match file.color_space() {
+        let pixels = match file.color_space() {
             ColorSpace::JCS_GRAYSCALE => {
-                let samples = read(file, ColorSpace::JCS_GRAYSCALE)?;
+                let (width, height, samples) = read(file, ColorSpace::JCS_GRAYSCALE)?;
                 let gray = GrayImage::from_raw(width, height, samples).ok_or_else(short)?;
-                Ok(color::to_srgb(DynamicImage::ImageLuma8(gray), icc))
+                color::to_srgb(DynamicImage::ImageLuma8(gray), icc)
             }
             ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => {
                 let inverted = has_adobe_marker(&file);
-                let samples = read(file, ColorSpace::JCS_CMYK)?;
-                Ok(Cmyk {
+                let (width, height, samples) = read(file, ColorSpace::JCS_CMYK)?;
+                Cmyk {
                     width,
                     height,
                     samples,
                     inverted,
                 }
-                .into_srgb(icc))
+                .into_srgb(icc)
             }
             _ => {
-                let samples = read(file, ColorSpace::JCS_RGB)?;
+                let (width, height, samples) = read(file, ColorSpace::JCS_RGB)?;
                 let rgb = RgbImage::from_raw(width, height, samples).ok_or_else(short)?;
-                Ok(color::to_srgb(DynamicImage::ImageRgb8(rgb), icc))
+                color::to_srgb(DynamicImage::ImageRgb8(rgb), icc)
             }
-        }
+        };
+        Ok(Stored { pixels, full_size })
     })
+}
+
+/// How far libjpeg is to shrink the picture, in eighths: the least of 1, 2, 4 and 8 that leaves enough detail.
+fn eighths((width, height): (u32, u32), detail: Option<Detail>) -> u8 {
+    let shrunk = |side: u32, eighths: u8| (u64::from(side) * u64::from(eighths)).div_ceil(8) as u32;
+    let enough = |&eighths: &u8| {
+        detail
+            .is_some_and(|detail| detail.is_met_by(shrunk(width, eighths), shrunk(height, eighths)))
+    };
+    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
 }
 
 /// libjpeg reports an error by unwinding with its message; this makes an [`Error`] of it.
@@ -81,9 +99,10 @@ fn from_libjpeg(message: &str) -> Error {
     }
 }
 
-fn open(bytes: &[u8]) -> Result<Decompress<WholeFile<'_>>> {
+fn open<'a>(bytes: &'a [u8], cx: &'a Cx) -> Result<Decompress<WholeFile<'a>>> {
+    let file = WholeFile { rest: bytes, cx };
     Decompress::with_markers(MARKERS)
-        .from_reader(WholeFile { rest: bytes })
+        .from_reader(file)
         .map_err(|e| Error::decode(Format::Jpeg, e))
 }
 
@@ -92,12 +111,18 @@ fn size<R>(file: &Decompress<R>) -> (u32, u32) {
     (file.width() as u32, file.height() as u32)
 }
 
-fn read(file: Decompress<WholeFile<'_>>, space: ColorSpace) -> Result<Vec<u8>> {
+/// Width, height and samples.
+fn read<R: BufRead>(file: Decompress<R>, space: ColorSpace) -> Result<(u32, u32, Vec<u8>)> {
     // `finish` would also read what stands behind the picture, which nobody needs.
-    let rows = file
-        .to_colorspace(space)
-        .and_then(|mut rows| rows.read_scanlines::<u8>());
-    rows.map_err(|e| Error::decode(Format::Jpeg, e))
+    let read = || -> io::Result<_> {
+        let mut rows = file.to_colorspace(space)?;
+        Ok((
+            rows.width() as u32,
+            rows.height() as u32,
+            rows.read_scanlines::<u8>()?,
+        ))
+    };
+    read().map_err(|e| Error::decode(Format::Jpeg, e))
 }
 
 fn short() -> Error {
@@ -124,12 +149,16 @@ fn has_adobe_marker<R>(file: &Decompress<R>) -> bool {
         .any(|segment| segment.marker == Marker::APP(14) && segment.data.starts_with(b"Adobe"))
 }
 
-/// A file in memory that fails at its end.
+/// A file in memory that fails at its end, and when nobody waits for the picture any more.
 ///
 /// At an end without error, libjpeg would make up the rest of the picture in grey and say nothing.
 struct WholeFile<'a> {
     rest: &'a [u8],
+    cx: &'a Cx,
 }
+
+/// How many bytes libjpeg gets between two looks at the [`Cx`]; a few milliseconds of work at the most.
+const PIECE: usize = 16 << 10;
 
 impl Read for WholeFile<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -140,10 +169,10 @@ impl Read for WholeFile<'_> {
 impl BufRead for WholeFile<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.rest.is_empty() {
-            Err(io::Error::other("end of file"))
-        } else {
-            Ok(self.rest)
+            return Err(io::Error::other("end of file"));
         }
+        self.cx.check().map_err(io::Error::other)?;
+        Ok(&self.rest[..self.rest.len().min(PIECE)])
     }
 
     fn consume(&mut self, count: usize) {

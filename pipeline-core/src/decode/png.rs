@@ -4,23 +4,27 @@ use std::io::Cursor;
 
 use image::codecs::png::PngDecoder;
 use image::error::ImageError;
-use image::{DynamicImage, ImageDecoder, RgbImage};
+use image::{DynamicImage, ImageDecoder};
 
-use super::color;
+use super::{Stored, color};
 use crate::{Error, Format, Limits, Result};
 
 pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
     Ok(open(bytes)?.dimensions())
 }
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored> {
     let mut file = open(bytes)?;
     let (width, height) = file.dimensions();
     limits.check_size(width, height)?;
     // A profile that cannot be read, like one that cannot be used, counts as absent.
     let icc = file.icc_profile().unwrap_or(None);
     let picture = DynamicImage::from_decoder(file).map_err(damaged)?;
-    Ok(color::to_srgb(picture, icc.as_deref()))
+    let pixels = color::to_srgb(picture, icc.as_deref());
+    Ok(Stored {
+        pixels,
+        full_size: (width, height),
+    })
 }
 
 fn open(bytes: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>> {

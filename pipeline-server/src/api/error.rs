@@ -127,19 +127,19 @@ impl ApiError {
             Self::StorageFull => "The storage is full. Try again later.",
             Self::Internal => "Internal Server Error",
             Self::MissingFile => {
-                return Issue::new("missing", ["body", "file"], "Field required", None);
+                return Detail::issue("missing", ["body", "file"], "Field required", None);
             }
             Self::NotAFile { input } => {
                 let msg = "Value error, Expected UploadFile, received: <class 'str'>";
-                return Issue::new("value_error", ["body", "file"], msg, Some(input));
+                return Detail::issue("value_error", ["body", "file"], msg, Some(input));
             }
             Self::BadLimit { input } => {
                 let msg = "Input should be a whole number greater than 0";
-                return Issue::new("int_parsing", ["query", "limit"], msg, Some(input));
+                return Detail::issue("int_parsing", ["query", "limit"], msg, Some(input));
             }
             Self::BadCursor { input } => {
                 let msg = "Input should be a cursor from a Link header";
-                return Issue::new("value_error", ["query", "cursor"], msg, Some(input));
+                return Detail::issue("value_error", ["query", "cursor"], msg, Some(input));
             }
         };
         Detail::Text(text.to_owned())
@@ -236,9 +236,9 @@ struct Issue {
     input: Option<Value>,
 }
 
-impl Issue {
-    fn new(kind: &str, loc: [&str; 2], msg: &str, input: Option<&str>) -> Detail {
-        Detail::Issue(Self {
+impl Detail {
+    fn issue(kind: &str, loc: [&str; 2], msg: &str, input: Option<&str>) -> Self {
+        Self::Issue(Issue {
             kind: kind.to_owned(),
             loc: loc.map(str::to_owned).to_vec(),
             msg: msg.to_owned(),
@@ -322,5 +322,29 @@ fn document(error: &ApiError, status: u16) -> MetaResponse {
             schema,
         }],
         headers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_full_says_when_to_try_again() {
+        let full = pipeline_store::Error::upload(io::ErrorKind::StorageFull.into());
+        let error = ApiError::from(full);
+        assert_eq!(error, ApiError::StorageFull);
+        let response = error.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "60");
+        assert_eq!(response.headers()[ERROR_CODE], "storage-full");
+    }
+
+    #[test]
+    fn a_fault_of_the_store_tells_no_path() {
+        let broken = pipeline_store::Error::upload(io::Error::other("disk on fire"));
+        assert_eq!(ApiError::from(broken), ApiError::Internal);
     }
 }
