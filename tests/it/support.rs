@@ -136,8 +136,9 @@ impl Server {
         self.get("/api/stats").json()
     }
 
-    /// The number of files below a folder of the data folder.
+    /// The number of files below a folder of the data folder, once nothing is in work.
     pub(crate) fn files(&self, folder: &str) -> usize {
+        self.app.wait_idle().unwrap();
         fn count(path: &std::path::Path) -> usize {
             let entries = std::fs::read_dir(path).map_or_else(|_| Vec::new(), Iterator::collect);
             entries
