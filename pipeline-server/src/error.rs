@@ -42,8 +42,10 @@ pub enum Error {
         model: String,
     },
     /// The model cannot be loaded.
-    #[error("cannot load the model: {}; {advice}", source.report())]
+    #[error("cannot load the model {model}: {}; {advice}", source.report().replace('\n', " "))]
     Model {
+        /// What was given: a folder, a hub id, or the built-in model.
+        model: String,
         /// What the model said.
         source: pipeline_core::Error,
         /// What to do.

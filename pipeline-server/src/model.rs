@@ -15,29 +15,33 @@ pub(crate) fn load(choice: &ModelChoice) -> Result<Option<CaptionStage>> {
     let blip = match choice {
         ModelChoice::None => return Ok(None),
         ModelChoice::Tiny => Blip::tiny().map_err(|source| Error::Model {
+            model: "tiny".to_owned(),
             source,
-            advice: "this build is damaged; build it again",
+            advice: "it is part of this binary, so build that again",
         }),
         ModelChoice::Folder(folder) => open(
             folder,
             None,
-            "--model needs a folder with config.json, preprocessor_config.json, tokenizer.json, and model.safetensors \
-             or pytorch_model.bin of one BLIP checkpoint",
+            "give --model a folder with all files of one BLIP checkpoint",
         ),
         ModelChoice::Hub(id) => open(
             &hub::fetch(id)?,
             Some(id),
-            "delete the model from the Hugging Face cache to fetch it again, or choose another one with --model",
+            "delete it from the Hugging Face cache to fetch it again, or choose another one with --model",
         ),
     }?;
     Ok(Some(CaptionStage::new(blip)))
 }
 
-/// `model` is the name that captions carry; without one it is the folder's.
-fn open(folder: &Path, model: Option<&String>, advice: &'static str) -> Result<Blip> {
+/// `id` is the name that captions carry; without one it is the folder's.
+fn open(folder: &Path, id: Option<&String>, advice: &'static str) -> Result<Blip> {
     let options = BlipOptions {
-        model: model.cloned(),
+        model: id.cloned(),
         ..BlipOptions::default()
     };
-    Blip::open(folder, &options).map_err(|source| Error::Model { source, advice })
+    Blip::open(folder, &options).map_err(|source| Error::Model {
+        model: id.map_or_else(|| folder.display().to_string(), String::clone),
+        source,
+        advice,
+    })
 }

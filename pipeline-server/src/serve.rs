@@ -38,13 +38,12 @@ pub async fn run(
     app: App,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let acceptor = Patient(acceptor(listener).map_err(|source| Error::System {
-        doing: "use the listening socket",
-        source,
-    })?);
-    for address in acceptor.local_addr() {
-        info!(%address, "ready on http://{address}, documentation on http://{address}/docs");
-    }
+    let system = |doing| move |source| Error::System { doing, source };
+    let address = listener
+        .local_addr()
+        .map_err(system("read the listening address"))?;
+    let acceptor = Patient(acceptor(listener).map_err(system("use the listening socket"))?);
+    info!(%address, "ready on http://{address}, documentation on http://{address}/docs");
     let shutdown = async {
         shutdown.await;
         info!("stopping");
@@ -53,10 +52,7 @@ pub async fn run(
         .idle_timeout(IDLE)
         .run_with_graceful_shutdown(app.endpoint(), shutdown, Some(DRAIN))
         .await
-        .map_err(|source| Error::System {
-            doing: "serve requests",
-            source,
-        })?;
+        .map_err(system("serve requests"))?;
     let stopped = spawn_blocking(move || app.stop()).await;
     if let Err(error) = stopped {
         warn!("the workers did not stop cleanly: {error}");

@@ -233,6 +233,7 @@ struct Issue {
     /// What is wrong, for a person.
     msg: String,
     /// What was sent, null if nothing was.
+    #[oai(nullable)]
     input: Option<Value>,
 }
 

@@ -42,7 +42,7 @@ impl Images {
     async fn list(
         &self,
         base: BaseUrl,
-        /// The most pictures on a page, from 1.
+        /// The most pictures on a page: a whole number from 1.
         limit: Query<Option<String>>,
         /// Where the page starts, from the `Link` header of the page before.
         cursor: Query<Option<String>>,

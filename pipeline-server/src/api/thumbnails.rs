@@ -11,7 +11,10 @@ use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::web::headers::{ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange, LastModified};
 use poem::{IntoResponse, Response};
 use poem_openapi::param::Path;
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, Registry};
+use poem_openapi::registry::{
+    MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
+use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::error::{Refusals, Refused};
@@ -190,17 +193,25 @@ impl ApiResponse for Reply {
     fn meta() -> MetaResponses {
         let jpeg = || MetaMediaType {
             content_type: "image/jpeg",
-            schema: poem_openapi::registry::MetaSchemaRef::Inline(Box::new(MetaSchema {
+            schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
                 format: Some("binary"),
                 ..MetaSchema::new("string")
             })),
         };
+        let header = |name: &&str| MetaHeader {
+            name: (*name).to_owned(),
+            description: None,
+            required: true,
+            deprecated: false,
+            schema: String::schema_ref(),
+        };
+        let always = ["ETag", "Last-Modified", "Cache-Control", "Accept-Ranges"];
         let response = |status, description, content| MetaResponse {
             description,
             status: Some(status),
             status_range: None,
             content,
-            headers: Vec::new(),
+            headers: always.iter().map(header).collect(),
         };
         MetaResponses {
             responses: vec![

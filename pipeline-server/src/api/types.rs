@@ -43,6 +43,7 @@ pub(crate) struct Image {
     status: Status,
     data: ImageData,
     /// Why the picture failed; null otherwise.
+    #[oai(nullable)]
     error: Option<String>,
     /// A stable code for why the picture failed.
     #[oai(skip_serializing_if_is_none)]
@@ -57,6 +58,7 @@ struct ImageData {
     /// The file name that the client sent.
     original_name: String,
     /// When the work ended, in UTC with whole seconds; null while it goes on.
+    #[oai(nullable)]
     processed_at: Option<String>,
     metadata: ImageMetadata,
     thumbnails: Thumbnails,
@@ -81,7 +83,7 @@ struct ImageMetadata {
     #[oai(skip_serializing_if_is_none)]
     orientation: Option<u8>,
     /// A sentence about the picture; null if captions are off or this one failed.
-    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[oai(nullable, skip_serializing_if = "MaybeUndefined::is_undefined")]
     caption: MaybeUndefined<String>,
     /// The model that wrote the caption.
     #[oai(skip_serializing_if_is_none)]
