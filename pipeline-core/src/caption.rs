@@ -1,10 +1,22 @@
 //! One sentence about a picture.
 
+#[cfg(feature = "blip")]
+mod blip;
+#[cfg(feature = "blip")]
+mod preprocess;
+#[cfg(feature = "blip")]
+mod search;
+
 use std::fmt;
 use std::sync::Arc;
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "blip")]
+pub use blip::{Blip, BlipOptions, Encoded, Tag};
+#[cfg(feature = "blip")]
+pub use search::{EarlyStopping, GenerationConfig};
 
 use crate::{Cx, Decoded, Result, Stage};
 

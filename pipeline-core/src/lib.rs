@@ -11,9 +11,15 @@ mod metadata;
 mod pipeline;
 mod source;
 mod stage;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod thumbnail;
 
 pub use budget::MemoryBudget;
+#[cfg(feature = "blip")]
+pub use candle_core;
+#[cfg(feature = "blip")]
+pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Tag};
 pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};

@@ -1,3 +1,21 @@
-//! What the whole product promises, tested from outside.
+//! What the whole product promises, tested from outside: the REST contract over real sockets, with a server of its own
+//! for each test and a client that sends exactly the bytes it is told to send; and the captioner against its references.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
+mod blip_reference;
+mod docs;
+mod envelope;
+mod http;
+mod lifecycle;
+mod limits;
+mod list;
 mod pictures;
+mod processing;
+mod reference;
+mod service;
+mod stats;
+mod support;
+mod thumbnails;
+mod tiny_reference;
+mod upload;

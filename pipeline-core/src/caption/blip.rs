@@ -1,0 +1,360 @@
+//! BLIP on candle: Hugging Face's captioning checkpoints, and the bundled small model of the same kind.
+
+mod config;
+mod files;
+mod front;
+mod halt;
+mod layers;
+mod ops;
+mod options;
+mod sentence;
+mod tags;
+mod text;
+#[cfg(feature = "tiny")]
+mod tiny;
+mod tokens;
+mod vision;
+mod weights;
+
+pub use options::BlipOptions;
+pub use tags::Tag;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use image::RgbImage;
+
+use self::config::Config;
+use self::files::{CONFIG, Failure, Files, PREPROCESSOR, TOKENIZER, opening};
+use self::sentence::Sentence;
+use self::text::TextDecoder;
+use self::tokens::Tokens;
+use self::vision::Vision;
+use self::weights::Weights;
+use super::preprocess::Preprocessor;
+use super::search::{self, Decoder, GenerationConfig, Vocabulary};
+use crate::{Caption, Captioner, Cx, Error, Result};
+
+/// What stands for a caption when the model has nothing to say.
+const NOTHING: &str = "No caption generated.";
+
+/// A BLIP captioning model. Clones share the weights; any number of threads may use it at once.
+///
+/// [`Captioner::caption`] does all at once; the steps are public too, for those who want the model's own numbers.
+#[derive(Clone)]
+pub struct Blip {
+    model: Arc<Model>,
+}
+
+struct Model {
+    id: Arc<str>,
+    device: Device,
+    preprocessor: Preprocessor,
+    vision: Vision,
+    decoder: TextDecoder,
+    tokens: Tokens,
+    vocabulary: Vocabulary,
+    begin: u32,
+    max_positions: usize,
+    prompt: Vec<u32>,
+    generation: GenerationConfig,
+}
+
+/// What the encoder found in a picture, ready for any number of sentences about it.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    hidden_states: Tensor,
+    features: Option<Tensor>,
+    tags: Vec<Tag>,
+    /// The decoder's keys and values of the picture, for each layer.
+    cross: Vec<Tensor>,
+}
+
+impl Encoded {
+    /// The encoder's last hidden states: 1 × tokens × width.
+    pub fn hidden_states(&self) -> &Tensor {
+        &self.hidden_states
+    }
+
+    /// What the convolutional front found: 1 × channels × side × side. `None` for a model without one.
+    pub fn features(&self) -> Option<&Tensor> {
+        self.features.as_ref()
+    }
+
+    /// The likeliest classes, the likeliest first. Empty for a model without a convolutional front.
+    pub fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+}
+
+impl Blip {
+    /// Opens a model folder: `config.json`, `tokenizer.json`, `preprocessor_config.json`, and the weights as
+    /// `model.safetensors` or `pytorch_model.bin`. Never uses the network.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if a file is missing, damaged, or does not fit the others.
+    pub fn open(dir: &Path, options: &BlipOptions) -> Result<Self> {
+        let folder = || match dir.file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => dir.display().to_string(),
+        };
+        let id = options.model.clone().unwrap_or_else(folder);
+        Files::read(dir)
+            .and_then(|files| {
+                let (weights, name) = files::open_weights(dir, &options.device)?;
+                Model::load(&id, &files, &weights, name, options)
+            })
+            .map(Self::from)
+            .map_err(|(doing, fault)| Error::model(id, doing, fault))
+    }
+
+    /// The model inside the crate: no folder, no network. Its terms are in `models/tiny/MODEL.md`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if its weights do not fit in memory.
+    #[cfg(feature = "tiny")]
+    pub fn tiny() -> Result<Self> {
+        Self::tiny_with(&BlipOptions::default())
+    }
+
+    /// [`Blip::tiny`] with other options.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the device fails or the options do not fit the model.
+    #[cfg(feature = "tiny")]
+    pub fn tiny_with(options: &BlipOptions) -> Result<Self> {
+        let id = options.model.as_deref().unwrap_or(tiny::NAME);
+        Weights::embedded(tiny::WEIGHTS, &options.device)
+            .map_err(|e| (opening(tiny::NAME), e))
+            .and_then(|weights| Model::load(id, &tiny::files(), &weights, tiny::NAME, options))
+            .map(Self::from)
+            .map_err(|(doing, fault)| Error::model(id, doing, fault))
+    }
+
+    /// Resizes and normalises a picture as `BlipImageProcessor` does: 1 × 3 × side × side, `f32`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the picture has no pixels or the device fails.
+    pub fn preprocess(&self, picture: &RgbImage) -> Result<Tensor> {
+        const STEP: &str = "resizing the picture";
+        let model = &*self.model;
+        let side = model.preprocessor.side();
+        let pixels = model
+            .preprocessor
+            .pixels(picture)
+            .map_err(|e| Error::model(&*model.id, STEP, e))?;
+        Tensor::from_vec(pixels, (1, 3, side, side), &model.device)
+            .map_err(|e| Error::model(&*model.id, STEP, e))
+    }
+
+    /// Runs the encoder on [`Blip::preprocess`]'s output.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the device fails or the shape is wrong; [`Cx::check`]'s errors.
+    pub fn encode(&self, pixels: &Tensor, cx: &Cx) -> Result<Encoded> {
+        let model = &*self.model;
+        let encode = || {
+            let seen = model.vision.forward(pixels, cx)?;
+            let cross = model.decoder.cross(&seen.hidden, cx)?;
+            let in_square = |features: Tensor| {
+                let (channels, pixels) = features.dims2()?;
+                let side = pixels.isqrt();
+                features.reshape((1, channels, side, side))
+            };
+            Ok(Encoded {
+                hidden_states: seen.hidden.unsqueeze(0)?,
+                features: seen.features.map(in_square).transpose()?,
+                tags: seen.tags,
+                cross,
+            })
+        };
+        encode().map_err(|halt: halt::Halt| halt.into_error(&model.id, "running the encoder"))
+    }
+
+    /// The logits of the token after the start token and `prompt_ids`, one for each id of the vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the device fails or `prompt_ids` do not fit the model; [`Cx::check`]'s errors.
+    pub fn logits(&self, encoded: &Encoded, prompt_ids: &[u32], cx: &Cx) -> Result<Vec<f32>> {
+        let model = &*self.model;
+        let prefix = model.prefix(prompt_ids, 1)?;
+        let (decoder, cross) = (&model.decoder, &encoded.cross);
+        Sentence::new(decoder, cross, prefix.len(), &model.id, cx)?.start(&prefix)
+    }
+
+    /// Writes a sentence. Returns the start token, `prompt_ids`, the new ids and, where one was written, the end.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the device fails, or `prompt_ids` or `config` do not fit the model; [`Cx::check`]'s errors.
+    pub fn generate(
+        &self,
+        encoded: &Encoded,
+        prompt_ids: &[u32],
+        config: &GenerationConfig,
+        cx: &Cx,
+    ) -> Result<Vec<u32>> {
+        let model = &*self.model;
+        config
+            .check()
+            .map_err(|e| Error::model(&*model.id, "reading the search settings", e))?;
+        let prefix = model.prefix(prompt_ids, config.max_new_tokens)?;
+        // The last token is written but never read.
+        let rows = prefix.len() + config.num_beams * config.max_new_tokens.saturating_sub(1);
+        let (decoder, cross) = (&model.decoder, &encoded.cross);
+        let mut sentence = Sentence::new(decoder, cross, rows, &model.id, cx)?;
+        search::generate(&mut sentence, &prefix, model.vocabulary, config, cx)
+    }
+
+    /// The text of ids that [`Blip::generate`] returned after the prompt, tidied for display.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the tokenizer fails.
+    pub fn text(&self, ids: &[u32]) -> Result<String> {
+        let model = &*self.model;
+        let ids: Vec<u32> = ids
+            .iter()
+            .copied()
+            .filter(|&id| id != model.vocabulary.end && id != model.begin)
+            .collect();
+        let text = model
+            .tokens
+            .text(&ids)
+            .map_err(|e| Error::model(&*model.id, "reading the tokens", e))?;
+        Ok(tidied(&text))
+    }
+
+    /// The search settings that [`Captioner::caption`] uses.
+    pub fn generation(&self) -> &GenerationConfig {
+        &self.model.generation
+    }
+
+    /// The ids of the prompt that [`Captioner::caption`] uses.
+    pub fn prompt_ids(&self) -> &[u32] {
+        &self.model.prompt
+    }
+}
+
+impl From<Model> for Blip {
+    fn from(model: Model) -> Self {
+        Self {
+            model: Arc::new(model),
+        }
+    }
+}
+
+impl fmt::Debug for Blip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blip")
+            .field("model", &self.model.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Captioner for Blip {
+    fn model(&self) -> &str {
+        &self.model.id
+    }
+
+    fn caption(&self, picture: &RgbImage, cx: &Cx) -> Result<Caption> {
+        cx.check()?;
+        let encoded = self.encode(&self.preprocess(picture)?, cx)?;
+        let (prompt, generation) = (self.prompt_ids(), self.generation());
+        let ids = self.generate(&encoded, prompt, generation, cx)?;
+        // By number, not by text: what the model wrote may look like its prompt.
+        let text = self.text(&ids[1 + prompt.len()..])?;
+        Ok(Caption::new(text, self.model()))
+    }
+}
+
+impl Model {
+    fn load(
+        id: &str,
+        files: &Files,
+        weights: &Weights,
+        weights_name: &str,
+        options: &BlipOptions,
+    ) -> Result<Self, Failure> {
+        let config = Config::parse(&files.config).map_err(|e| (opening(CONFIG), e.into()))?;
+        let (text, vision) = (&config.text_config, &config.vision_config);
+        let preprocessor = Preprocessor::parse(&files.preprocessor, vision.image_size)
+            .map_err(|e| (opening(PREPROCESSOR), e.into()))?;
+        let tokens = Tokens::parse(&files.tokenizer).map_err(|e| (opening(TOKENIZER), e))?;
+        let prompt = tokens
+            .ids(options.prompt(&config))
+            .map_err(|e| (opening(TOKENIZER), e))?;
+        let generation = options.generation(&config);
+        let in_weights = |e| (opening(weights_name), e);
+        let root = weights.root();
+        let tied = config.tie_word_embeddings.unwrap_or(true);
+        let model = Self {
+            id: id.into(),
+            device: options.device.clone(),
+            preprocessor,
+            vision: Vision::load(&root.at("vision_model"), vision).map_err(in_weights)?,
+            decoder: TextDecoder::load(&root.at("text_decoder"), text, vision.hidden_size, tied)
+                .map_err(in_weights)?,
+            tokens,
+            vocabulary: Vocabulary {
+                size: text.vocab_size,
+                end: text.sep_token_id,
+            },
+            begin: text.bos_token_id,
+            max_positions: text.max_position_embeddings,
+            prompt,
+            generation,
+        };
+        let settings = |e: String| ("reading the options".to_owned(), e.into());
+        model.generation.check().map_err(settings)?;
+        model
+            .check_prompt(&model.prompt, model.generation.max_new_tokens)
+            .map_err(settings)?;
+        Ok(model)
+    }
+
+    fn prefix(&self, prompt: &[u32], new_tokens: usize) -> Result<Vec<u32>> {
+        self.check_prompt(prompt, new_tokens)
+            .map_err(|e| Error::model(&*self.id, "reading the prompt", e))?;
+        Ok([&[self.begin], prompt].concat())
+    }
+
+    fn check_prompt(&self, prompt: &[u32], new_tokens: usize) -> Result<(), String> {
+        if let Some(id) = prompt
+            .iter()
+            .find(|&&id| id as usize >= self.vocabulary.size)
+        {
+            return Err(format!(
+                "the id {id} is outside the model's vocabulary of {}; use the tokenizer.json of the same model",
+                self.vocabulary.size
+            ));
+        }
+        // The start token takes a position, the last new token none.
+        let needed = prompt.len().saturating_add(new_tokens.max(1));
+        if needed > self.max_positions {
+            return Err(format!(
+                "{} prompt tokens and {new_tokens} new ones need {needed} positions, the model has {}; ask for fewer",
+                prompt.len(),
+                self.max_positions
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn tidied(text: &str) -> String {
+    let text = text.trim_matches([' ', '.', ':']);
+    if text.is_empty() { NOTHING } else { text }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captions_are_stripped_of_what_is_not_a_sentence() {
+        assert_eq!(tidied(" .: a red panda: asleep. :"), "a red panda: asleep");
+        assert_eq!(tidied(" . : "), NOTHING);
+        assert_eq!(tidied(""), NOTHING);
+    }
+}

@@ -1,0 +1,54 @@
+//! The arithmetic of the model: one function for each operation, on matrices in rows.
+//!
+//! On the CPU they are kernels of our own where candle's are slow; elsewhere they are made of candle's tensor
+//! operations. The tests hold the two against each other. No result depends on the number of threads: work is divided
+//! among them only between values, never within a sum.
+
+mod attention;
+mod conv;
+mod kernel;
+mod lanes;
+mod linear;
+mod norm;
+mod softmax;
+
+pub(super) use attention::{Visible, attention, self_attention};
+pub(super) use conv::{add, add_channel_bias, depthwise, pointwise};
+pub(super) use linear::linear;
+pub(super) use norm::{add_layer_norm, layer_norm};
+pub(super) use softmax::softmax;
+
+use candle_core::{Result, Tensor};
+
+/// The exact form of GELU, by the error function.
+pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
+    x.gelu_erf()
+}
+
+#[cfg(test)]
+mod testing {
+    use candle_core::{Device, Tensor};
+
+    /// Values between -1 and 1 that look random and are the same in each run.
+    pub(super) fn noise(shape: &[usize], seed: u32) -> Tensor {
+        let count = shape.iter().product();
+        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+        let values: Vec<f32> = (0..count)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+            })
+            .collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn assert_close(left: &Tensor, right: &Tensor, tolerance: f32) {
+        assert_eq!(left.shape(), right.shape());
+        let left = left.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let right = right.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (position, (a, b)) in left.iter().zip(&right).enumerate() {
+            assert!((a - b).abs() <= tolerance, "{a} and {b} at {position}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Softmax.
+
+use candle_core::{D, Result, Tensor};
+use rayon::prelude::*;
+
+use super::kernel::map1;
+use super::lanes::{exp, sum, vectorised};
+
+/// Values that make it worth while to wake a second thread.
+const WORTH_A_THREAD: usize = 1 << 15;
+
+/// Softmax of each row of `x · scale`.
+pub(in super::super) fn softmax(x: &Tensor, scale: f32) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return by_tensor_ops(x, scale);
+    }
+    let (rows, width) = x.dims2()?;
+    map1("softmax", (rows, width), x, |x| {
+        let mut values: Vec<f32> = Vec::with_capacity(rows * width);
+        x.iter().for_each(|row| values.extend_from_slice(row));
+        if values.len() >= WORTH_A_THREAD {
+            values
+                .par_chunks_exact_mut(width)
+                .for_each(|row| softmax_row(row, scale));
+        } else if width > 0 {
+            values
+                .chunks_exact_mut(width)
+                .for_each(|row| softmax_row(row, scale));
+        }
+        values
+    })
+}
+
+pub(super) fn softmax_row(row: &mut [f32], scale: f32) {
+    vectorised(
+        #[inline(always)]
+        || {
+            let largest = row.iter().fold(
+                f32::NEG_INFINITY,
+                |most, &v| {
+                    if v > most { v } else { most }
+                },
+            );
+            for v in row.iter_mut() {
+                *v = exp((*v - largest) * scale);
+            }
+            let factor = 1.0 / sum(row.iter().copied());
+            row.iter_mut().for_each(|v| *v *= factor);
+        },
+    );
+}
+
+pub(super) fn by_tensor_ops(x: &Tensor, scale: f32) -> Result<Tensor> {
+    let scaled = (x * f64::from(scale))?;
+    let powers = scaled
+        .broadcast_sub(&scaled.max_keepdim(D::Minus1)?)?
+        .exp()?;
+    powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_close, noise};
+    use super::*;
+
+    #[test]
+    fn both_forms_agree() {
+        for (rows, width) in [(1, 1), (3, 70), (60, 577)] {
+            let x = (noise(&[rows, width], 1) * 30.0).unwrap();
+            let expected = by_tensor_ops(&x, 0.25).unwrap();
+            assert_close(&softmax(&x, 0.25).unwrap(), &expected, 1e-6);
+        }
+    }
+}

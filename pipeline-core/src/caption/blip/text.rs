@@ -1,0 +1,223 @@
+//! The decoder: BERT with a causal mask and cross-attention to the picture.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::config::TextConfig;
+use super::halt::Halt;
+use super::layers::{FeedForward, LayerNorm, Linear};
+use super::ops::{self, Visible};
+use super::weights::{Fault, Scope};
+use crate::Cx;
+
+pub(super) struct TextDecoder {
+    words: Tensor,
+    positions: Tensor,
+    norm: LayerNorm,
+    layers: Vec<Layer>,
+    transform: Linear,
+    transform_norm: LayerNorm,
+    output: Linear,
+    width: usize,
+}
+
+struct Layer {
+    /// Queries, keys and values side by side.
+    qkv: Linear,
+    projection: Linear,
+    norm: LayerNorm,
+    cross_query: Linear,
+    /// Keys and values side by side.
+    cross_kv: Linear,
+    cross_projection: Linear,
+    cross_norm: LayerNorm,
+    feed: FeedForward,
+    feed_norm: LayerNorm,
+    heads: usize,
+}
+
+/// Keys and values of all rows so far, for each layer.
+///
+/// A row is written once and never moved. Which rows belong to a beam is the caller's knowledge, so that beams are
+/// reordered without touching the cache.
+pub(super) struct Cache {
+    layers: Vec<Tensor>,
+    pub(super) used: usize,
+}
+
+/// Rows that enter the decoder together.
+pub(super) struct Input<'a> {
+    pub(super) ids: &'a [u32],
+    /// The place of each in its sentence.
+    pub(super) positions: &'a [u32],
+    /// The cache rows that each may look at, itself included.
+    pub(super) visible: &'a [Vec<u32>],
+    /// How many of the last rows need logits.
+    pub(super) wanted: usize,
+}
+
+impl TextDecoder {
+    /// `seen` is the width of the encoder's tokens. With `tied` the output weights may be the embedding.
+    pub(super) fn load(
+        scope: &Scope<'_>,
+        config: &TextConfig,
+        seen: usize,
+        tied: bool,
+    ) -> Result<Self, Fault> {
+        let (width, eps) = (config.hidden_size, config.layer_norm_eps);
+        let embeddings = scope.at("bert.embeddings");
+        let words = embeddings.get("word_embeddings.weight", &[config.vocab_size, width])?;
+        let head = scope.at("cls.predictions");
+        Ok(Self {
+            positions: embeddings.get(
+                "position_embeddings.weight",
+                &[config.max_position_embeddings, width],
+            )?,
+            norm: LayerNorm::load(&embeddings.at("LayerNorm"), width, eps)?,
+            layers: (0..config.num_hidden_layers)
+                .map(|index| {
+                    let scope = scope.at(&format!("bert.encoder.layer.{index}"));
+                    Layer::load(&scope, config, seen)
+                })
+                .collect::<Result<_, _>>()?,
+            transform: Linear::load(&head.at("transform.dense"), width, width)?,
+            transform_norm: LayerNorm::load(&head.at("transform.LayerNorm"), width, eps)?,
+            output: load_output(&head, &words, tied)?,
+            words,
+            width,
+        })
+    }
+
+    /// Keys and values of a picture's tokens, for each layer: computed once, shared by all beams and steps.
+    pub(super) fn cross(&self, hidden: &Tensor, cx: &Cx) -> Result<Vec<Tensor>, Halt> {
+        let mut cross = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            cx.check()?;
+            cross.push(layer.cross_kv.forward(hidden)?);
+        }
+        Ok(cross)
+    }
+
+    /// Room for `rows` rows.
+    pub(super) fn cache(&self, rows: usize) -> candle_core::Result<Cache> {
+        let layer = |_| Tensor::zeros((rows, 2 * self.width), DType::F32, self.device());
+        Ok(Cache {
+            layers: self
+                .layers
+                .iter()
+                .map(layer)
+                .collect::<candle_core::Result<_>>()?,
+            used: 0,
+        })
+    }
+
+    /// The logits of the wanted rows: wanted × vocabulary.
+    pub(super) fn forward(
+        &self,
+        input: &Input<'_>,
+        cross: &[Tensor],
+        cache: &mut Cache,
+        cx: &Cx,
+    ) -> Result<Tensor, Halt> {
+        let rows = input.ids.len();
+        let ids = Tensor::new(input.ids, self.device())?;
+        let positions = Tensor::new(input.positions, self.device())?;
+        let words = self.words.index_select(&ids, 0)?;
+        let positions = self.positions.index_select(&positions, 0)?;
+        let mut x = self.norm.forward_sum(&words, &positions)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            cx.check()?;
+            let cached = (&cache.layers[index], cache.used);
+            x = layer.forward(&x, cached, input.visible, &cross[index])?;
+        }
+        cache.used += rows;
+        let x = x.narrow(0, rows - input.wanted, input.wanted)?;
+        let x = ops::gelu(&self.transform.forward(&x)?)?;
+        Ok(self.output.forward(&self.transform_norm.forward(&x)?)?)
+    }
+
+    fn device(&self) -> &Device {
+        self.words.device()
+    }
+}
+
+/// The output weights: those of the file, else the embedding. A file may hold the embedding twice.
+fn load_output(head: &Scope<'_>, words: &Tensor, tied: bool) -> Result<Linear, Fault> {
+    let (size, width) = words.dims2()?;
+    let weight = if head.has("decoder.weight") || !tied {
+        let own = head.get("decoder.weight", &[size, width])?;
+        if same(&own, words)? {
+            words.clone()
+        } else {
+            own
+        }
+    } else {
+        words.clone()
+    };
+    let bias = if head.has("decoder.bias") {
+        "decoder.bias"
+    } else {
+        "bias"
+    };
+    Ok(Linear::new(weight, head.get_as(bias, &[size], (1, size))?))
+}
+
+fn same(a: &Tensor, b: &Tensor) -> candle_core::Result<bool> {
+    let differing = a.ne(b)?.to_dtype(DType::F32)?.max_all()?;
+    Ok(differing.to_scalar::<f32>()? == 0.0)
+}
+
+impl Layer {
+    fn load(scope: &Scope<'_>, config: &TextConfig, seen: usize) -> Result<Self, Fault> {
+        let (width, eps) = (config.hidden_size, config.layer_norm_eps);
+        let own = scope.at("attention");
+        let cross = scope.at("crossattention");
+        Ok(Self {
+            qkv: Linear::load_fused(
+                &["query", "key", "value"].map(|name| own.at("self").at(name)),
+                width,
+                width,
+            )?,
+            projection: Linear::load(&own.at("output.dense"), width, width)?,
+            norm: LayerNorm::load(&own.at("output.LayerNorm"), width, eps)?,
+            cross_query: Linear::load(&cross.at("self.query"), width, width)?,
+            cross_kv: Linear::load_fused(
+                &["key", "value"].map(|name| cross.at("self").at(name)),
+                seen,
+                width,
+            )?,
+            cross_projection: Linear::load(&cross.at("output.dense"), width, width)?,
+            cross_norm: LayerNorm::load(&cross.at("output.LayerNorm"), width, eps)?,
+            feed: FeedForward::load(
+                [&scope.at("intermediate.dense"), &scope.at("output.dense")],
+                width,
+                config.intermediate_size,
+            )?,
+            feed_norm: LayerNorm::load(&scope.at("output.LayerNorm"), width, eps)?,
+            heads: config.num_attention_heads,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        (cache, used): (&Tensor, usize),
+        visible: &[Vec<u32>],
+        cross: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        let qkv = self.qkv.forward(x)?;
+        let kv = qkv.narrow(1, width, 2 * width)?.contiguous()?;
+        cache.slice_set(&kv, 0, used)?;
+        let q = qkv.narrow(1, 0, width)?;
+        let kv = cache.narrow(0, 0, used + rows)?;
+        let seen = ops::attention(&q, &kv, self.heads, Visible::Only(visible))?;
+        let x = self.norm.forward_sum(&self.projection.forward(&seen)?, x)?;
+
+        let q = self.cross_query.forward(&x)?;
+        let seen = ops::attention(&q, cross, self.heads, Visible::All)?;
+        let seen = self.cross_projection.forward(&seen)?;
+        let x = self.cross_norm.forward_sum(&seen, &x)?;
+
+        self.feed_norm.forward_sum(&self.feed.forward(&x)?, &x)
+    }
+}

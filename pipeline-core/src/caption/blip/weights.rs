@@ -1,0 +1,128 @@
+//! The weights by name, as `f32` on the device, whatever file they are in.
+
+mod safetensors;
+mod torch;
+
+use std::error::Error as StdError;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+/// What is wrong with a model's files; the caller adds which file.
+pub(super) type Fault = Box<dyn StdError + Send + Sync>;
+
+/// An opened file of weights. Each tensor is read when it is asked for, so that no weight is in memory twice.
+pub(super) struct Weights {
+    source: Source,
+    device: Device,
+}
+
+enum Source {
+    SafeTensors(safetensors::File),
+    Torch(torch::File),
+}
+
+impl Weights {
+    pub(super) fn open_safetensors(path: &Path, device: &Device) -> Result<Self, Fault> {
+        Ok(Self {
+            source: Source::SafeTensors(safetensors::File::open(path)?),
+            device: device.clone(),
+        })
+    }
+
+    #[cfg(feature = "tiny")]
+    pub(super) fn embedded(bytes: &'static [u8], device: &Device) -> Result<Self, Fault> {
+        Ok(Self {
+            source: Source::SafeTensors(safetensors::File::embedded(bytes)?),
+            device: device.clone(),
+        })
+    }
+
+    pub(super) fn open_torch(path: &Path, device: &Device) -> Result<Self, Fault> {
+        Ok(Self {
+            source: Source::Torch(torch::File::open(path)?),
+            device: device.clone(),
+        })
+    }
+
+    /// All of them.
+    pub(super) fn root(&self) -> Scope<'_> {
+        Scope {
+            weights: self,
+            prefix: String::new(),
+        }
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        match &self.source {
+            Source::SafeTensors(file) => file.shape(name),
+            Source::Torch(file) => file.shape(name),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<f32>, Fault> {
+        match &self.source {
+            Source::SafeTensors(file) => file.read(name),
+            Source::Torch(file) => file.read(name),
+        }
+    }
+}
+
+/// The weights whose names begin in the same way.
+#[derive(Clone)]
+pub(super) struct Scope<'a> {
+    weights: &'a Weights,
+    prefix: String,
+}
+
+impl Scope<'_> {
+    /// Those further down.
+    pub(super) fn at(&self, part: &str) -> Self {
+        Self {
+            weights: self.weights,
+            prefix: self.name(part),
+        }
+    }
+
+    pub(super) fn has(&self, part: &str) -> bool {
+        self.weights.shape(&self.name(part)).is_some()
+    }
+
+    /// The tensor of this name, which must have this shape.
+    pub(super) fn get(&self, part: &str, shape: &[usize]) -> Result<Tensor, Fault> {
+        let name = self.name(part);
+        let found = self
+            .weights
+            .shape(&name)
+            .ok_or_else(|| format!("`{name}` is missing; use the model's whole file"))?;
+        if found != shape {
+            return Err(format!(
+                "`{name}` has the shape {found:?}, config.json asks for {shape:?}; use the files of one model"
+            )
+            .into());
+        }
+        let values = self
+            .weights
+            .read(&name)
+            .map_err(|e| format!("`{name}`: {e}"))?;
+        Ok(Tensor::from_vec(values, shape, &self.weights.device)?)
+    }
+
+    /// [`Scope::get`], then in another shape of the same size.
+    pub(super) fn get_as(
+        &self,
+        part: &str,
+        shape: &[usize],
+        reshaped: (usize, usize),
+    ) -> Result<Tensor, Fault> {
+        Ok(self.get(part, shape)?.reshape(reshaped)?)
+    }
+
+    fn name(&self, part: &str) -> String {
+        if self.prefix.is_empty() {
+            part.to_owned()
+        } else {
+            format!("{}.{part}", self.prefix)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The scheme and host by which the client reached us, for absolute URLs.
+
+use std::net::IpAddr;
+
+use poem::http::{HeaderName, header};
+use poem::web::LocalAddr;
+use poem::{Addr, FromRequest, Request, RequestBody};
+
+use crate::App;
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// `scheme://host`, without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaseUrl(String);
+
+impl BaseUrl {
+    /// The URL of `path`, which starts with a slash.
+    pub(crate) fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    fn of(request: &Request, trusted_proxies: &[IpAddr]) -> Self {
+        let peer = request.remote_addr().as_socket_addr();
+        let trusted = peer.is_some_and(|peer| is_trusted(peer.ip(), trusted_proxies));
+        let forwarded = request
+            .header(FORWARDED_PROTO)
+            .filter(|_| trusted)
+            .and_then(scheme);
+        let scheme = forwarded
+            .unwrap_or_else(|| request.scheme().as_str())
+            .to_owned();
+        let host = request.header(header::HOST).map(str::to_owned);
+        let host = host
+            .or_else(|| request.original_uri().authority().map(ToString::to_string))
+            .unwrap_or_else(|| local(request.local_addr()));
+        Self(format!("{scheme}://{host}"))
+    }
+}
+
+impl<'a> FromRequest<'a> for BaseUrl {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        let trusted = request
+            .data::<App>()
+            .map_or(&[][..], |app| &app.config().trusted_proxies);
+        Ok(Self::of(request, trusted))
+    }
+}
+
+/// The first of a list that proxies may have made, if it is a scheme of ours.
+fn scheme(forwarded: &str) -> Option<&'static str> {
+    let first = forwarded.split(',').next().unwrap_or_default().trim();
+    ["http", "https"]
+        .into_iter()
+        .find(|scheme| first.eq_ignore_ascii_case(scheme))
+}
+
+fn is_trusted(peer: IpAddr, trusted_proxies: &[IpAddr]) -> bool {
+    // An IPv4 client of an IPv6 socket has an address like ::ffff:127.0.0.1.
+    let peer = peer.to_canonical();
+    peer.is_loopback()
+        || trusted_proxies
+            .iter()
+            .any(|proxy| proxy.to_canonical() == peer)
+}
+
+fn local(address: &LocalAddr) -> String {
+    match &**address {
+        Addr::SocketAddr(address) => address.to_string(),
+        _ => "localhost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_this_machine_and_the_proxies_named_are_trusted() {
+        let proxies = [ip("10.0.0.1")];
+        for trusted in [
+            "127.0.0.1",
+            "127.3.2.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "10.0.0.1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(is_trusted(ip(trusted), &proxies), "{trusted}");
+        }
+        for stranger in ["10.0.0.2", "192.168.0.1", "::2", "::ffff:10.0.0.2"] {
+            assert!(!is_trusted(ip(stranger), &proxies), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn only_schemes_of_ours_are_taken() {
+        assert_eq!(scheme("https"), Some("https"));
+        assert_eq!(scheme(" HTTPS , http"), Some("https"));
+        assert_eq!(scheme("ftp"), None);
+        assert_eq!(scheme(""), None);
+    }
+}

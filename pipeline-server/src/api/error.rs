@@ -1,0 +1,351 @@
+//! Every refusal of the REST interface: status, stable code, and the words that clients depend on, in one table.
+//!
+//! The body is always `{"detail": …}`; the code travels in the header `X-Error-Code`, where it is in nobody's way.
+
+use std::marker::PhantomData;
+
+use poem::http::{HeaderName, StatusCode, header};
+use poem::{IntoResponse, Response};
+use poem_openapi::payload::{Json, Payload};
+use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiResponse, Object};
+use serde_json::Value;
+use tracing::error;
+
+use crate::error::report;
+
+const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ApiError {
+    NotFound,
+    MethodNotAllowed,
+    ImageNotFound,
+    UnknownSize,
+    NotReady,
+    ThumbnailNotFound,
+    BadRange { size_bytes: u64 },
+    WrongType,
+    EmptyUpload,
+    NotAPicture,
+    MissingBoundary,
+    Malformed,
+    MissingFile,
+    NotAFile { input: String },
+    TooLarge { max_bytes: u64 },
+    Stalled,
+    QueueFull,
+    BadLimit { input: String },
+    BadCursor { input: String },
+    StorageBusy,
+    StorageFull,
+    Internal,
+}
+
+impl ApiError {
+    /// A fault that is not the client's. It is logged here, once, since the answer says nothing about it.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        error!("a request failed: {}", report(error));
+        Self::Internal
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownSize
+            | Self::WrongType
+            | Self::EmptyUpload
+            | Self::NotAPicture
+            | Self::MissingBoundary
+            | Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::NotFound | Self::ImageNotFound | Self::ThumbnailNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Self::NotReady => StatusCode::CONFLICT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BadRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::MissingFile
+            | Self::NotAFile { .. }
+            | Self::BadLimit { .. }
+            | Self::BadCursor { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+            Self::StorageBusy | Self::StorageFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::ImageNotFound => "image-not-found",
+            Self::UnknownSize => "unknown-size",
+            Self::NotReady => "thumbnails-not-ready",
+            Self::ThumbnailNotFound => "thumbnail-not-found",
+            Self::BadRange { .. } => "bad-range",
+            Self::WrongType => "wrong-type",
+            Self::EmptyUpload => "empty-upload",
+            Self::NotAPicture => "not-a-picture",
+            Self::MissingBoundary => "missing-boundary",
+            Self::Malformed => "malformed-body",
+            Self::MissingFile => "missing-file",
+            Self::NotAFile { .. } => "not-a-file",
+            Self::TooLarge { .. } => "upload-too-large",
+            Self::Stalled => "upload-stalled",
+            Self::QueueFull => "queue-full",
+            Self::BadLimit { .. } => "bad-limit",
+            Self::BadCursor { .. } => "bad-cursor",
+            Self::StorageBusy => "storage-busy",
+            Self::StorageFull => "storage-full",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn detail(&self) -> Detail {
+        let text = match self {
+            Self::NotFound => "Not Found",
+            Self::MethodNotAllowed => "Method Not Allowed",
+            Self::ImageNotFound => "Image not found.",
+            Self::UnknownSize => "size must be 'small' or 'medium'.",
+            Self::NotReady => "Thumbnails not ready (processing not successful).",
+            Self::ThumbnailNotFound => "Thumbnail not found.",
+            Self::BadRange { .. } => "The range lies outside of the thumbnail.",
+            Self::WrongType => "Only JPG and PNG are allowed.",
+            Self::EmptyUpload => "Empty upload.",
+            Self::NotAPicture => "The file is neither a JPG nor a PNG picture.",
+            Self::MissingBoundary => "Missing boundary in multipart.",
+            Self::Malformed => "There was an error parsing the body",
+            Self::TooLarge { max_bytes } => {
+                return Detail::Text(format!(
+                    "The upload is larger than the limit of {max_bytes} bytes."
+                ));
+            }
+            Self::Stalled => "The upload took too long.",
+            Self::QueueFull => "Too many images are waiting. Try again later.",
+            Self::StorageBusy => "The storage is busy. Try again later.",
+            Self::StorageFull => "The storage is full. Try again later.",
+            Self::Internal => "Internal Server Error",
+            Self::MissingFile => {
+                return Detail::issue("missing", ["body", "file"], "Field required", None);
+            }
+            Self::NotAFile { input } => {
+                let msg = "Value error, Expected UploadFile, received: <class 'str'>";
+                return Detail::issue("value_error", ["body", "file"], msg, Some(input));
+            }
+            Self::BadLimit { input } => {
+                let msg = "Input should be a whole number greater than 0";
+                return Detail::issue("int_parsing", ["query", "limit"], msg, Some(input));
+            }
+            Self::BadCursor { input } => {
+                let msg = "Input should be a cursor from a Link header";
+                return Detail::issue("value_error", ["query", "cursor"], msg, Some(input));
+            }
+        };
+        Detail::Text(text.to_owned())
+    }
+
+    /// When it is worth while to try again, in seconds.
+    fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::QueueFull | Self::StorageBusy => Some(1),
+            Self::StorageFull => Some(60),
+            _ => None,
+        }
+    }
+}
+
+impl From<pipeline_store::Error> for ApiError {
+    fn from(error: pipeline_store::Error) -> Self {
+        use pipeline_store::Error as Store;
+        match &error {
+            Store::Busy { .. } => Self::StorageBusy,
+            Store::Full { .. } => {
+                error!(
+                    code = error.code(),
+                    "the storage is full: {}",
+                    report(&error)
+                );
+                Self::StorageFull
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = match self.detail() {
+            Detail::Text(detail) => Json(ErrorBody { detail }).into_response(),
+            Detail::Issue(detail) => Json(ValidationBody {
+                detail: vec![detail],
+            })
+            .into_response(),
+        };
+        response.set_status(self.status());
+        let headers = response.headers_mut();
+        headers.insert(
+            ERROR_CODE,
+            poem::http::HeaderValue::from_static(self.code()),
+        );
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Self::BadRange { size_bytes } = self
+            && let Ok(range) = format!("bytes */{size_bytes}").try_into()
+        {
+            headers.insert(header::CONTENT_RANGE, range);
+        }
+        response
+    }
+}
+
+enum Detail {
+    Text(String),
+    Issue(Issue),
+}
+
+/// The body of every refusal but 422.
+#[derive(Debug, Object)]
+#[oai(rename = "Error")]
+struct ErrorBody {
+    /// What is wrong, for a person. The header `X-Error-Code` has the code for programs.
+    detail: String,
+}
+
+/// The body of a refusal with status 422.
+#[derive(Debug, Object)]
+#[oai(rename = "ValidationError")]
+struct ValidationBody {
+    /// What is wrong, field by field.
+    detail: Vec<Issue>,
+}
+
+/// One field that is wrong.
+#[derive(Debug, Object)]
+#[oai(rename = "ValidationIssue")]
+struct Issue {
+    /// The kind of mistake, such as `missing`.
+    #[oai(rename = "type")]
+    kind: String,
+    /// Where it is, from the outside inwards.
+    loc: Vec<String>,
+    /// What is wrong, for a person.
+    msg: String,
+    /// What was sent, null if nothing was.
+    #[oai(nullable)]
+    input: Option<Value>,
+}
+
+impl Detail {
+    fn issue(kind: &str, loc: [&str; 2], msg: &str, input: Option<&str>) -> Self {
+        Self::Issue(Issue {
+            kind: kind.to_owned(),
+            loc: loc.map(str::to_owned).to_vec(),
+            msg: msg.to_owned(),
+            input: input.map(Value::from),
+        })
+    }
+}
+
+/// A group of operations that can be refused in the same ways. It exists for the OpenAPI document.
+pub(crate) trait Refusals: Send + Sync + 'static {
+    /// One example of each refusal.
+    const ALL: &'static [ApiError];
+}
+
+/// An [`ApiError`] of an operation that documents its refusals as `R` says.
+#[derive(Debug)]
+pub(crate) struct Refused<R>(ApiError, PhantomData<R>);
+
+impl<R> From<ApiError> for Refused<R> {
+    fn from(error: ApiError) -> Self {
+        Self(error, PhantomData)
+    }
+}
+
+impl<R> From<Refused<R>> for poem::Error {
+    fn from(refused: Refused<R>) -> Self {
+        Self::from_response(refused.0.into_response())
+    }
+}
+
+impl<R: Refusals> ApiResponse for Refused<R> {
+    fn meta() -> MetaResponses {
+        let mut responses: Vec<MetaResponse> = Vec::new();
+        // A request may reach any operation while the storage is busy or something is broken.
+        for error in R::ALL
+            .iter()
+            .chain(&[ApiError::Internal, ApiError::StorageBusy])
+        {
+            let status = error.status().as_u16();
+            if !responses.iter().any(|known| known.status == Some(status)) {
+                responses.push(document(error, status));
+            }
+        }
+        responses.sort_by_key(|response| response.status);
+        MetaResponses { responses }
+    }
+
+    fn register(registry: &mut Registry) {
+        ErrorBody::register(registry);
+        ValidationBody::register(registry);
+    }
+}
+
+fn document(error: &ApiError, status: u16) -> MetaResponse {
+    let schema = match error.detail() {
+        Detail::Text(_) => ErrorBody::schema_ref(),
+        Detail::Issue(_) => ValidationBody::schema_ref(),
+    };
+    let header = |name: &str, description: &str, schema| MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: true,
+        deprecated: false,
+        schema,
+    };
+    let mut headers = vec![header(
+        "X-Error-Code",
+        "A stable code for programs.",
+        String::schema_ref(),
+    )];
+    if error.retry_after().is_some() {
+        let about = "When to try again, in seconds.";
+        headers.push(header("Retry-After", about, u32::schema_ref()));
+    }
+    MetaResponse {
+        description: error.status().canonical_reason().unwrap_or_default(),
+        status: Some(status),
+        status_range: None,
+        content: vec![MetaMediaType {
+            content_type: <Json<ErrorBody> as Payload>::CONTENT_TYPE,
+            schema,
+        }],
+        headers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_full_says_when_to_try_again() {
+        let full = pipeline_store::Error::upload(io::ErrorKind::StorageFull.into());
+        let error = ApiError::from(full);
+        assert_eq!(error, ApiError::StorageFull);
+        let response = error.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "60");
+        assert_eq!(response.headers()[ERROR_CODE], "storage-full");
+    }
+
+    #[test]
+    fn a_fault_of_the_store_tells_no_path() {
+        let broken = pipeline_store::Error::upload(io::Error::other("disk on fire"));
+        assert_eq!(ApiError::from(broken), ApiError::Internal);
+    }
+}

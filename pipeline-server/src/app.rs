@@ -1,0 +1,136 @@
+//! The application: the store, the workers, and the endpoint that hands both to the world.
+
+use std::sync::Arc;
+
+use pipeline_core::{CaptionStage, ImagePipeline, Limits, ThumbnailSpec};
+use pipeline_store::{Store, StoreConfig};
+use poem::Endpoint;
+use tokio::task::spawn_blocking;
+
+use crate::admission::Admission;
+use crate::api::{self, ApiError};
+use crate::runner::Runner;
+use crate::{Config, Error, Result, model};
+
+/// The thumbnails that the REST interface offers.
+pub(crate) const THUMBNAILS: [(&str, u32, u8); 2] = [("small", 256, 85), ("medium", 512, 90)];
+
+/// A running application. Clones share it; it stops when the last clone, endpoints included, is dropped.
+#[derive(Debug, Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    // Before the store: the workers end, and let go of the store, before it closes.
+    runner: Runner,
+    store: Store,
+    admission: Admission,
+}
+
+impl App {
+    /// Opens the data folder, loads the model, and starts the workers. Pictures left over from the last run go first.
+    ///
+    /// # Blocking
+    /// Reads the model, and fetches it if it is one of the hub's. Call it outside of the async runtime.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Model`], [`Error::Hub`], [`Error::System`].
+    pub fn start(config: Config) -> Result<Self> {
+        let store = open(&config)?;
+        let captions = model::load(&config.model)?;
+        Self::assemble(config, store, captions)
+    }
+
+    /// Like [`App::start`], with a captioner of your own, or none, in place of [`Config::model`].
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::System`].
+    pub fn start_with(config: Config, captions: Option<CaptionStage>) -> Result<Self> {
+        let store = open(&config)?;
+        Self::assemble(config, store, captions)
+    }
+
+    fn assemble(config: Config, store: Store, captions: Option<CaptionStage>) -> Result<Self> {
+        let specs = THUMBNAILS
+            .map(|(name, side, quality)| ThumbnailSpec::new(name, side).with_quality(quality));
+        let limits = Limits {
+            max_bytes: config.max_upload_bytes,
+            ..Limits::default()
+        };
+        let mut pipeline = ImagePipeline::builder().limits(limits).thumbnails(specs);
+        if let Some(captions) = captions {
+            pipeline = pipeline.captions(captions);
+        }
+        let runner = Runner::start(
+            store.clone(),
+            pipeline.build(),
+            config.workers.get(),
+            config.optional_captions,
+        )?;
+        let admission = Admission::new(config.max_queue);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                runner,
+                store,
+                admission,
+            }),
+        })
+    }
+
+    /// The REST interface, to be served by [`run`](crate::run) or mounted in a poem application of your own.
+    pub fn endpoint(&self) -> impl Endpoint + 'static {
+        api::endpoint(self)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Blocks until no picture is waiting or in work.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the queue cannot be read.
+    pub fn wait_idle(&self) -> Result<()> {
+        self.inner.runner.wait_idle().map_err(Error::Store)
+    }
+
+    /// Stops the workers. A picture in work is handed back to the queue, for the next start.
+    ///
+    /// # Blocking
+    /// Until the last worker has ended, which is as soon as its stage looks at its [`Cx`](pipeline_core::Cx).
+    pub fn stop(&self) {
+        self.inner.runner.stop();
+    }
+
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.inner.runner
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.inner.admission
+    }
+
+    /// Runs `work` on a thread that may wait for the disk.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.clone();
+        spawn_blocking(move || work(&app))
+            .await
+            .unwrap_or_else(|panicked| Err(ApiError::internal(&panicked)))
+    }
+}
+
+fn open(config: &Config) -> Result<Store> {
+    Store::open(&config.data, &StoreConfig::default()).map_err(Error::Store)
+}

@@ -1,0 +1,150 @@
+//! What can be said on the command line, and nothing but parsing it. The doc comments are the help text.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Parser, ValueEnum};
+
+/// Upload a picture, get metadata, thumbnails and a caption over REST.
+///
+/// Every flag can also be set by the environment variable named beside it; the flag wins.
+#[derive(Debug, Clone, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Args {
+    /// Address to listen on, as HOST:PORT. Port 0 takes a free port; the log names it.
+    #[arg(
+        long,
+        env = "PIPELINE_LISTEN",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:8000"
+    )]
+    pub listen: String,
+
+    /// Folder for the database and the pictures. It is created if it does not exist.
+    #[arg(
+        long,
+        env = "PIPELINE_DATA",
+        value_name = "FOLDER",
+        default_value = "./data"
+    )]
+    pub data: PathBuf,
+
+    /// Captioning model: `tiny` (built in), `none` (captions are null), a folder with a BLIP checkpoint, or the id of
+    /// one on the Hugging Face hub, such as `Salesforce/blip-image-captioning-base`, which is fetched once and cached.
+    #[arg(
+        long,
+        env = "PIPELINE_MODEL",
+        value_name = "MODEL",
+        default_value = "tiny"
+    )]
+    pub model: String,
+
+    /// Largest picture that is accepted, in bytes; larger ones get status 413. The default is 64 MiB.
+    #[arg(
+        long,
+        env = "PIPELINE_MAX_UPLOAD_BYTES",
+        value_name = "BYTES",
+        default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub max_upload_bytes: u64,
+
+    /// Most pictures waiting or in work; further uploads get status 429 until there is room.
+    #[arg(
+        long,
+        env = "PIPELINE_MAX_QUEUE",
+        value_name = "PICTURES",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub max_queue: u64,
+
+    /// Pictures processed at the same time. The default is the number of processor cores.
+    #[arg(long, env = "PIPELINE_WORKERS", value_name = "THREADS")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Refuse bytes that are neither JPEG nor PNG at once, with status 400, instead of accepting and failing them.
+    #[arg(long, env = "PIPELINE_STRICT_UPLOADS", value_parser = BoolishValueParser::new())]
+    pub strict_uploads: bool,
+
+    /// Keep a picture whose caption fails: it succeeds with a null caption, and the reason is stored.
+    #[arg(long, env = "PIPELINE_OPTIONAL_CAPTIONS", value_parser = BoolishValueParser::new())]
+    pub optional_captions: bool,
+
+    /// Address of a reverse proxy whose `X-Forwarded-Proto` header is believed, besides those on this machine.
+    /// May be given several times, or as a list with commas.
+    #[arg(
+        long,
+        env = "PIPELINE_TRUSTED_PROXY",
+        value_name = "IP",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Vec<IpAddr>,
+
+    /// Form of the log lines on standard error.
+    #[arg(
+        long,
+        env = "PIPELINE_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or a filter in the syntax of `RUST_LOG`.
+    #[arg(
+        long,
+        env = "PIPELINE_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    pub log: String,
+}
+
+/// The form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line for each event.
+    #[default]
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable_of_its_name() {
+        for arg in Args::command().get_arguments() {
+            let flag = arg.get_long().unwrap();
+            let expected = format!("PIPELINE_{}", flag.replace('-', "_").to_uppercase());
+            assert_eq!(
+                arg.get_env().and_then(|env| env.to_str()),
+                Some(&*expected),
+                "{flag}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_readme() {
+        let args = Args::parse_from(["pipeline-server"]);
+        assert_eq!(args.listen, "127.0.0.1:8000");
+        assert_eq!(args.data, PathBuf::from("./data"));
+        assert_eq!(args.model, "tiny");
+        assert_eq!(args.max_upload_bytes, 67_108_864);
+        assert!(!args.strict_uploads && !args.optional_captions);
+        assert!(args.trusted_proxy.is_empty());
+    }
+}

@@ -1,0 +1,192 @@
+//! The validated settings. [`Config::try_from`] turns what was typed into what the server needs, or says what is wrong.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::thread;
+
+use crate::cli::Args;
+use crate::{Error, Result};
+
+/// How to run the server.
+///
+/// ```
+/// let mut config = pipeline_server::Config::new("data");
+/// config.max_queue = 100;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address to listen on. Default: 127.0.0.1:8000.
+    pub listen: SocketAddr,
+    /// The folder for the database and the pictures.
+    pub data: PathBuf,
+    /// The captioning model. Default: the one that is built in.
+    pub model: ModelChoice,
+    /// The largest picture that is accepted, in bytes. Default: 64 MiB.
+    pub max_upload_bytes: u64,
+    /// The most pictures waiting or in work. Default: 10,000.
+    pub max_queue: u64,
+    /// Pictures processed at the same time. Default: the number of processor cores.
+    pub workers: NonZeroUsize,
+    /// Whether bytes that are neither JPEG nor PNG are refused at once. Default: no.
+    pub strict_uploads: bool,
+    /// Whether a picture may succeed without its caption. Default: no.
+    pub optional_captions: bool,
+    /// Proxies whose `X-Forwarded-Proto` header is believed, besides loopback addresses. Default: none.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Config {
+    /// The defaults, with `data` as the folder for the database and the pictures.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            data: data.into(),
+            model: ModelChoice::Tiny,
+            max_upload_bytes: 64 << 20,
+            max_queue: 10_000,
+            workers: cores(),
+            strict_uploads: false,
+            optional_captions: false,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl TryFrom<Args> for Config {
+    type Error = Error;
+
+    /// Resolves the address and the model.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] and [`Error::NoSuchModel`].
+    fn try_from(args: Args) -> Result<Self> {
+        Ok(Self {
+            listen: resolve(&args.listen)?,
+            model: args.model.parse()?,
+            data: args.data,
+            max_upload_bytes: args.max_upload_bytes,
+            max_queue: args.max_queue,
+            workers: args.workers.unwrap_or_else(cores),
+            strict_uploads: args.strict_uploads,
+            optional_captions: args.optional_captions,
+            trusted_proxies: args.trusted_proxy,
+        })
+    }
+}
+
+/// Which model writes the captions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// The model inside the binary. Written `tiny`.
+    Tiny,
+    /// No captions. Written `none`.
+    None,
+    /// A folder with a BLIP checkpoint.
+    Folder(PathBuf),
+    /// A BLIP checkpoint on the Hugging Face hub, as `organisation/name`.
+    Hub(String),
+}
+
+impl FromStr for ModelChoice {
+    type Err = Error;
+
+    /// The two words first, then a folder that exists, then a hub id. A folder named `tiny` is `./tiny`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "tiny" => Ok(Self::Tiny),
+            "none" => Ok(Self::None),
+            _ if Path::new(text).is_dir() => Ok(Self::Folder(text.into())),
+            _ if is_hub_id(text) && !Path::new(text).exists() => Ok(Self::Hub(text.to_owned())),
+            _ => Err(Error::NoSuchModel {
+                model: text.to_owned(),
+            }),
+        }
+    }
+}
+
+/// Whether `text` has the form `organisation/name` as the hub allows it: no path starts like that by accident, since
+/// `./name`, `../name` and `/name` do not begin with a letter or a digit.
+fn is_hub_id(text: &str) -> bool {
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    text.split_once('/')
+        .is_some_and(|(organisation, name)| part(organisation) && part(name))
+}
+
+fn resolve(listen: &str) -> Result<SocketAddr> {
+    let fail = |source| Error::Listen {
+        listen: listen.to_owned(),
+        source,
+    };
+    let not_found = || std::io::Error::other("the name has no address");
+    listen
+        .to_socket_addrs()
+        .map_err(fail)?
+        .next()
+        .ok_or_else(|| fail(not_found()))
+}
+
+fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn config(args: &[&str]) -> Result<Config> {
+        Args::parse_from(std::iter::once("pipeline-server").chain(args.iter().copied())).try_into()
+    }
+
+    #[test]
+    fn no_flags_are_the_defaults() {
+        assert_eq!(config(&[]).unwrap(), Config::new("./data"));
+    }
+
+    #[test]
+    fn a_host_name_and_an_ipv6_address_are_addresses() {
+        assert!(config(&["--listen", "localhost:80"]).is_ok());
+        assert_eq!(config(&["--listen", "[::1]:80"]).unwrap().listen.port(), 80);
+        let error = config(&["--listen", "8000"]).unwrap_err();
+        assert!(error.to_string().contains("--listen HOST:PORT"), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_a_word_a_folder_or_a_hub_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        assert_eq!("tiny".parse::<ModelChoice>().unwrap(), ModelChoice::Tiny);
+        assert_eq!("none".parse::<ModelChoice>().unwrap(), ModelChoice::None);
+        assert_eq!(
+            path.parse::<ModelChoice>().unwrap(),
+            ModelChoice::Folder(path.into())
+        );
+        assert_eq!(
+            "Salesforce/blip-image-captioning-base"
+                .parse::<ModelChoice>()
+                .unwrap(),
+            ModelChoice::Hub("Salesforce/blip-image-captioning-base".into())
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_no_folder_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = file.path().to_str().unwrap();
+        for text in [
+            "", "large", "./blip", "../blip", "/no/such", "a/b/c", "a/", "/a", "a b/c", file,
+        ] {
+            let error = text.parse::<ModelChoice>().unwrap_err();
+            assert_eq!(error.code(), "no-such-model", "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Why the server could not start, or stopped. `Display` is the whole line for the person who started it: what is wrong,
+//! why, and what to do about it.
+//!
+//! What a client of the REST interface gets is in `api/error.rs`.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// The result of every fallible call in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A fault of the server's surroundings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is not an address.
+    #[error("cannot use `{listen}` as an address: {source}; give one as --listen HOST:PORT")]
+    Listen {
+        /// What was given.
+        listen: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address is taken, or not one of this machine.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen HOST:PORT")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data folder cannot be used.
+    #[error("{}; the data folder is set by --data FOLDER", report(.0))]
+    Store(#[source] pipeline_store::Error),
+    /// The text names no model.
+    #[error(
+        "there is no model `{model}`; --model takes tiny, none, an existing folder, or a hub id like \
+         Salesforce/blip-image-captioning-base"
+    )]
+    NoSuchModel {
+        /// What was given.
+        model: String,
+    },
+    /// The model cannot be loaded.
+    #[error("cannot load the model {model}: {}; {advice}", source.report().replace('\n', " "))]
+    Model {
+        /// What was given: a folder, a hub id, or the built-in model.
+        model: String,
+        /// What the model said.
+        source: pipeline_core::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The model cannot be fetched.
+    #[error("cannot fetch {file} of the model `{model}` from the hub: {reason}; {advice}")]
+    Hub {
+        /// The hub id.
+        model: String,
+        /// The file.
+        file: &'static str,
+        /// What the hub or the network said.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The filter of the log cannot be read.
+    #[error(
+        "cannot read the log filter `{filter}`: {reason}; give a level or a filter like --log info,poem=debug"
+    )]
+    LogFilter {
+        /// What was given.
+        filter: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The system refused something that a running server needs.
+    #[error("cannot {doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// A stable kebab-case code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "bad-address",
+            Self::Bind { .. } => "cannot-listen",
+            Self::Store(_) => "cannot-open-data",
+            Self::NoSuchModel { .. } => "no-such-model",
+            Self::Model { .. } => "cannot-load-model",
+            Self::Hub { .. } => "cannot-fetch-model",
+            Self::LogFilter { .. } => "bad-log-filter",
+            Self::System { .. } => "system-failed",
+        }
+    }
+}
+
+/// The error and all its causes, on one line.
+pub(crate) fn report(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        // Wrappers of other crates often repeat their source; say each thing once.
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text.replace('\n', " ")
+}

@@ -1,0 +1,161 @@
+//! The server as a process, and just enough HTTP to talk to it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub(crate) const PHOTO: &[u8] = include_bytes!("../../../examples/photos/cat.jpg");
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The binary with arguments, and without any setting of the person who runs the tests.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-server"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PIPELINE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// Asserts that the binary stopped because of a fault, and returns the one line that says so.
+#[track_caller]
+pub(crate) fn fault(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(output.stdout.is_empty());
+    let line = text.trim_end().strip_prefix("error: ").unwrap();
+    line.to_owned()
+}
+
+/// A running server.
+pub(crate) struct Daemon {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+    pub(crate) log: Vec<String>,
+}
+
+impl Daemon {
+    /// Starts on a free port with `data` as its folder, and waits until it is ready.
+    pub(crate) fn start(data: &Path, args: &[&str]) -> Self {
+        let base = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+        Self::spawn(&mut command(&[&base[..], args].concat()))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut log = Vec::new();
+        let address = loop {
+            let mut line = String::new();
+            let read = stderr.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "it ended before it was ready: {log:?}");
+            log.push(line.trim_end().to_owned());
+            if let Some((_, rest)) = line.split_once("ready on http://") {
+                break rest.split(',').next().unwrap().to_owned();
+            }
+        };
+        Self {
+            child,
+            stderr,
+            address,
+            log,
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the end, and returns the exit code and the whole log.
+    pub(crate) fn wait(mut self) -> (Option<i32>, Vec<String>) {
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        let mut log = std::mem::take(&mut self.log);
+        log.extend(rest.lines().map(str::to_owned));
+        (self.child.wait().unwrap().code(), log)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\n"), b"")
+    }
+
+    /// Uploads a JPEG file and returns its id.
+    pub(crate) fn upload(&self, bytes: &[u8]) -> String {
+        let mut body =
+            b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.jpg\"\r\n\
+                         Content-Type: image/jpeg\r\n\r\n"
+                .to_vec();
+        body.extend(bytes);
+        body.extend(b"\r\n--b--\r\n");
+        let head = format!(
+            "POST /api/images HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        self.exchange(&head, &body)["image_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The envelopes of all pictures, once none is in work.
+    pub(crate) fn finished(&self) -> Vec<Value> {
+        let start = Instant::now();
+        loop {
+            let Value::Array(list) = self.get("/api/images") else {
+                panic!("no array");
+            };
+            if list.iter().all(|image| image["status"] != "processing") {
+                return list;
+            }
+            assert!(start.elapsed() < PATIENCE, "{list:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn exchange(&self, head: &str, body: &[u8]) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut message =
+            format!("{head}Host: {}\r\nConnection: close\r\n\r\n", self.address).into_bytes();
+        message.extend(body);
+        stream.write_all(&message).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{reply}");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // A test that fails must not leave its server behind; one that waited for the end gets an error here.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The small random BLIP checkpoint.
+pub(crate) fn checkpoint() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/blip-reference")
+}

@@ -1,0 +1,113 @@
+//! The command line and the environment.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, PHOTO, checkpoint, command, run};
+
+#[test]
+fn help_names_every_flag_and_variable() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for flag in [
+        "listen",
+        "data",
+        "model",
+        "max-upload-bytes",
+        "max-queue",
+        "workers",
+        "strict-uploads",
+        "optional-captions",
+        "trusted-proxy",
+        "log-format",
+        "log",
+    ] {
+        let variable = format!("PIPELINE_{}", flag.replace('-', "_").to_uppercase());
+        assert!(
+            help.contains(&format!("--{flag}")) && help.contains(&variable),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let output = run(&["--version"]);
+    let version = format!("pipeline-server {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(output.stdout, version.as_bytes());
+}
+
+#[test]
+fn what_cannot_be_parsed_is_a_mistake_in_usage() {
+    for args in [
+        &["--colour"][..],
+        &["--max-queue", "many"],
+        &["--max-queue", "0"],
+        &["--workers", "0"],
+        &["--trusted-proxy", "proxy"],
+        &["--log-format", "xml"],
+        &["serve"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn the_environment_sets_what_flags_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("from-the-environment");
+    let mut command = command(&["--model", "none"]);
+    command
+        .env("PIPELINE_LISTEN", "127.0.0.1:0")
+        .env("PIPELINE_DATA", &data)
+        .env("PIPELINE_MODEL", "no/such/model")
+        .env("PIPELINE_STRICT_UPLOADS", "1")
+        .env("PIPELINE_LOG_FORMAT", "json");
+    let daemon = Daemon::spawn(&mut command);
+    assert!(data.join("pipeline.sqlite").is_file());
+    daemon.signal("-TERM");
+    let (code, log) = daemon.wait();
+    assert_eq!(code, Some(0));
+    for line in &log {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert!(
+            event["level"].is_string() && event["message"].is_string(),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_built_in_model_writes_captions_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let daemon = Daemon::start(folder.path(), &[]);
+    let ready = start.elapsed();
+    daemon.upload(PHOTO);
+    let [image] = &daemon.finished()[..] else {
+        panic!("one picture");
+    };
+    assert_eq!(image["status"], "success", "{image}");
+    let metadata = &image["data"]["metadata"];
+    assert!(!metadata["caption"].as_str().unwrap().is_empty());
+    assert_eq!(metadata["caption_model"], "tiny");
+    // Printed for whoever looks; a bound on time would fail on a busy machine.
+    println!("ready after {ready:?}: {}", metadata["caption"]);
+}
+
+#[test]
+fn a_folder_is_a_model_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = checkpoint();
+    let daemon = Daemon::start(folder.path(), &["--model", model.to_str().unwrap()]);
+    daemon.upload(PHOTO);
+    let [image] = &daemon.finished()[..] else {
+        panic!("one picture");
+    };
+    assert_eq!(image["status"], "success", "{image}");
+    assert_eq!(image["data"]["metadata"]["caption_model"], "blip-reference");
+}

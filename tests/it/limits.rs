@@ -1,0 +1,129 @@
+//! What is refused because there is too much of it, and uploads that break off.
+
+use crate::http::{BOUNDARY, Form};
+use crate::support::{Gate, PHOTO, Server, id_of, until};
+
+const MAX: u64 = 100_000;
+const TOO_LARGE: &str = "The upload is larger than the limit of 100000 bytes.";
+
+fn small() -> Server {
+    Server::with(|config| config.max_upload_bytes = MAX, None)
+}
+
+fn content_type() -> String {
+    format!("multipart/form-data; boundary=\"{BOUNDARY}\"")
+}
+
+fn picture(size: u64) -> Vec<u8> {
+    let mut bytes = PHOTO.to_vec();
+    bytes.resize(usize::try_from(size).unwrap(), 0);
+    bytes
+}
+
+#[test]
+fn exactly_at_the_limit_is_accepted_and_one_byte_more_is_not() {
+    let server = small();
+    id_of(&server.upload("cat.jpg", "image/jpeg", &picture(MAX)));
+    server
+        .upload("cat.jpg", "image/jpeg", &picture(MAX + 1))
+        .refused(413, "upload-too-large", TOO_LARGE);
+    assert_eq!((server.files("originals"), server.files("tmp")), (1, 0));
+}
+
+#[test]
+fn a_body_in_chunks_is_counted_while_it_is_read() {
+    let server = small();
+    let body = Form::file("cat.jpg", "image/jpeg", &picture(20 * MAX));
+    let request = server
+        .request("POST", "/api/images")
+        .header("Content-Type", &content_type());
+    request
+        .chunked(&body, 1_000)
+        .send()
+        .refused(413, "upload-too-large", TOO_LARGE);
+    assert_eq!((server.files("originals"), server.files("tmp")), (0, 0));
+}
+
+#[test]
+fn a_length_over_the_limit_is_refused_before_the_body_is_sent() {
+    let server = small();
+    let head = server
+        .request("POST", "/api/images")
+        .header("Content-Type", &content_type())
+        .header("Content-Length", "50000000");
+    head.clone()
+        .send()
+        .refused(413, "upload-too-large", TOO_LARGE);
+    head.header("Expect", "100-continue")
+        .send()
+        .refused(413, "upload-too-large", TOO_LARGE);
+}
+
+#[test]
+fn a_client_that_sends_everything_first_still_hears_the_refusal() {
+    let server = small();
+    let body = Form::file("cat.jpg", "image/jpeg", &picture(300 * MAX));
+    server
+        .post(body)
+        .send()
+        .refused(413, "upload-too-large", TOO_LARGE);
+}
+
+#[test]
+fn a_full_queue_refuses_uploads_until_there_is_room() {
+    let gate = Gate::default();
+    let server = Server::with(|config| config.max_queue = 2, Some(gate.captions()));
+    server.accept(PHOTO);
+    server.accept(PHOTO);
+    let reply = server.upload("cat.jpg", "image/jpeg", PHOTO);
+    reply.refused(
+        429,
+        "queue-full",
+        "Too many images are waiting. Try again later.",
+    );
+    let seconds: u32 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds > 0);
+    assert_eq!(server.stats()["total"], 2);
+    gate.open();
+    server.app.wait_idle().unwrap();
+    server.accept(PHOTO);
+}
+
+#[test]
+fn a_locked_database_is_a_matter_of_waiting() {
+    let server = Server::start();
+    let id = server.accept(PHOTO);
+    server.app.wait_idle().unwrap();
+    let other = rusqlite::Connection::open(server.data().join("pipeline.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let reply = server.upload("cat.jpg", "image/jpeg", PHOTO);
+    reply.refused(503, "storage-busy", "The storage is busy. Try again later.");
+    let seconds: u32 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds > 0);
+    assert_eq!(server.files("tmp"), 0);
+    assert_eq!(server.envelope(&id)["status"], "success", "reading goes on");
+    other.execute_batch("ROLLBACK").unwrap();
+    server.accept(PHOTO);
+}
+
+#[test]
+fn a_connection_that_breaks_off_leaves_nothing() {
+    let server = Server::with(|config| config.max_queue = 1, None);
+    let body = Form::file("cat.jpg", "image/jpeg", &picture(2_000_000));
+    let head = server
+        .request("POST", "/api/images")
+        .header("Content-Type", &content_type())
+        .header("Content-Length", &body.len().to_string());
+    for sent in [0, 10, 200, 1_000_000, body.len() - 1] {
+        let mut connection = head.clone().start();
+        connection.write(&body[..sent]);
+        drop(connection);
+    }
+    // Each of them held the one place in the queue, and lets go of it when the server notices.
+    until(|| server.upload("cat.jpg", "image/jpeg", PHOTO).status == 200);
+    until(|| server.files("tmp") == 0);
+    assert_eq!(
+        (server.files("originals"), server.stats()["total"].as_u64()),
+        (1, Some(1))
+    );
+}

@@ -1,0 +1,158 @@
+//! Thumbnails: the order of the checks, and what HTTP caches and download managers ask for.
+
+use crate::http::Reply;
+use crate::support::{Gate, PHOTO, Server};
+
+const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
+
+fn ready() -> (Server, String) {
+    let server = Server::start();
+    let id = server.accept(PHOTO);
+    server.app.wait_idle().unwrap();
+    let path = format!("/api/images/{id}/thumbnails/small");
+    (server, path)
+}
+
+fn ask(server: &Server, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let request = server.request("GET", path);
+    let with =
+        |request: crate::http::Request, (name, value): &(&str, &str)| request.header(name, value);
+    headers.iter().fold(request, with).send()
+}
+
+#[test]
+fn the_checks_come_in_order() {
+    let gate = Gate::default();
+    let server = Server::with(|_| {}, Some(gate.captions()));
+    let waiting = server.accept(PHOTO);
+    let failed = server.accept(b"hello");
+    let get = |id: &str, size: &str| server.get(&format!("/api/images/{id}/thumbnails/{size}"));
+    for id in [UNKNOWN, "x", &waiting, &failed] {
+        for size in ["large", "Small", "x", "%20small"] {
+            get(id, size).refused(400, "unknown-size", "size must be 'small' or 'medium'.");
+        }
+    }
+    for id in [UNKNOWN, "x"] {
+        get(id, "small").refused(404, "image-not-found", "Image not found.");
+    }
+    let not_ready = "Thumbnails not ready (processing not successful).";
+    get(&waiting, "medium").refused(409, "thumbnails-not-ready", not_ready);
+    gate.open();
+    server.app.wait_idle().unwrap();
+    get(&failed, "small").refused(409, "thumbnails-not-ready", not_ready);
+    assert_eq!(get(&waiting, "small").status, 200);
+    std::fs::remove_dir_all(server.data().join("thumbnails")).unwrap();
+    get(&waiting, "small").refused(404, "thumbnail-not-found", "Thumbnail not found.");
+}
+
+#[test]
+fn they_are_jpeg_files_that_may_be_kept() {
+    let (server, path) = ready();
+    let reply = server.get(&path);
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("image/jpeg"));
+    assert_eq!(
+        reply.header("content-length"),
+        Some(&*reply.body.len().to_string())
+    );
+    assert_eq!(reply.header("accept-ranges"), Some("bytes"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert!(reply.header("cache-control").unwrap().contains("immutable"));
+    assert!(reply.header("etag").is_some() && reply.header("last-modified").is_some());
+    assert!(reply.body.starts_with(b"\xff\xd8\xff"));
+}
+
+#[test]
+fn a_known_thumbnail_is_not_sent_again() {
+    let (server, path) = ready();
+    let first = server.get(&path);
+    let etag = first.header("etag").unwrap();
+    let modified = first.header("last-modified").unwrap();
+    for headers in [
+        &[("If-None-Match", etag)][..],
+        &[("If-None-Match", "*")],
+        &[("If-None-Match", &format!("\"x\", W/{etag}"))],
+        &[("If-Modified-Since", modified)],
+        &[("If-None-Match", etag), ("Range", "bytes=0-9")],
+    ] {
+        let reply = ask(&server, &path, headers);
+        assert_eq!((reply.status, reply.body.len()), (304, 0), "{headers:?}");
+        assert_eq!(reply.header("etag"), Some(etag));
+    }
+    for headers in [
+        &[("If-None-Match", "\"x\"")][..],
+        &[("If-None-Match", "\"x\""), ("If-Modified-Since", modified)],
+        &[("If-Modified-Since", "Sun, 10 Mar 2024 10:00:00 GMT")],
+    ] {
+        let reply = ask(&server, &path, headers);
+        assert_eq!(
+            (reply.status, &reply.body),
+            (200, &first.body),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn parts_can_be_asked_for() {
+    let (server, path) = ready();
+    let whole = server.get(&path);
+    let size = whole.body.len();
+    for (range, from, to) in [
+        ("bytes=0-9", 0, 10),
+        ("bytes=10-", 10, size),
+        ("bytes=-10", size - 10, size),
+        ("bytes=10-999999999", 10, size),
+    ] {
+        let reply = ask(&server, &path, &[("Range", range)]);
+        assert_eq!(
+            (reply.status, &*reply.body),
+            (206, &whole.body[from..to]),
+            "{range}"
+        );
+        let shown = format!("bytes {from}-{}/{size}", to - 1);
+        assert_eq!(reply.header("content-range"), Some(&*shown));
+        assert_eq!(
+            reply.header("content-length"),
+            Some(&*(to - from).to_string())
+        );
+        assert_eq!(reply.header("content-type"), Some("image/jpeg"));
+    }
+    let reply = ask(&server, &path, &[("Range", &format!("bytes={size}-"))]);
+    reply.refused(416, "bad-range", "The range lies outside of the thumbnail.");
+    assert_eq!(
+        reply.header("content-range"),
+        Some(&*format!("bytes */{size}"))
+    );
+    let reply = ask(&server, &path, &[("Range", "lines=1-2")]);
+    assert_eq!((reply.status, reply.body.len()), (200, size));
+}
+
+#[test]
+fn a_part_of_another_version_is_not_sent() {
+    let (server, path) = ready();
+    let whole = server.get(&path);
+    let etag = whole.header("etag").unwrap();
+    let known = ask(
+        &server,
+        &path,
+        &[("Range", "bytes=0-9"), ("If-Range", etag)],
+    );
+    assert_eq!(known.status, 206);
+    let other = ask(
+        &server,
+        &path,
+        &[("Range", "bytes=0-9"), ("If-Range", "\"x\"")],
+    );
+    assert_eq!((other.status, &other.body), (200, &whole.body));
+}
+
+#[test]
+fn head_tells_the_size_without_the_file() {
+    let (server, path) = ready();
+    let size = server.get(&path).body.len().to_string();
+    let reply = server.request("HEAD", &path).send();
+    assert_eq!((reply.status, reply.body.len()), (200, 0));
+    assert_eq!(reply.header("content-length"), Some(&*size));
+    assert_eq!(reply.header("content-type"), Some("image/jpeg"));
+}
