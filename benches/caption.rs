@@ -1,12 +1,14 @@
 //! A whole caption and its parts, for the bundled model and, if `BLIP_MODEL` names its folder, for a BLIP checkpoint.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "a bench may stop at the first error")]
 
 use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pipeline_core::{Blip, BlipOptions, Captioner, Cx, Decode, Limits, Stage};
+use pipeline_core::{Blip, BlipOptions, Captioner, Cx, Decode, Limits, Source, Stage};
+
+const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos/rocket.jpg");
 
 fn captions(criterion: &mut Criterion) {
     let mut models = vec![(
@@ -19,7 +21,7 @@ fn captions(criterion: &mut Criterion) {
         models.push((model.model().to_owned(), model));
     }
     let cx = Cx::none();
-    let source = common::photo();
+    let source = Source::from_path(PHOTO).unwrap();
     let decode = Decode::new(Limits::default());
     let picture = decode.run(&source, &cx).unwrap();
     for (name, model) in models {
@@ -30,7 +32,7 @@ fn captions(criterion: &mut Criterion) {
             b.iter(|| model.preprocess(black_box(picture.pixels())).unwrap())
         });
         group.bench_function("encode", |b| {
-            b.iter(|| model.encode(black_box(&pixels)).unwrap())
+            b.iter(|| model.encode(black_box(&pixels), &cx).unwrap())
         });
         group.bench_function("caption", |b| {
             b.iter(|| model.caption(black_box(picture.pixels()), &cx).unwrap())

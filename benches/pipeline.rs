@@ -1,16 +1,18 @@
 //! The stock pipeline on one photo: without captions, with the bundled model, and with a captioner that costs nothing,
 //! which leaves the pipeline's own overhead.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "a bench may stop at the first error")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pipeline_core::testing::FixedCaptioner;
-use pipeline_core::{Blip, CaptionStage, Cx, ImagePipeline, Pipeline, ThumbnailSpec};
+use pipeline_core::{Blip, CaptionStage, Cx, ImagePipeline, Pipeline, Source, ThumbnailSpec};
+
+const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos/rocket.jpg");
 
 fn pipelines(criterion: &mut Criterion) {
-    let source = common::photo();
+    let source = Source::from_path(PHOTO).unwrap();
     let builder = ImagePipeline::builder().thumbnails([
         ThumbnailSpec::new("small", 256),
         ThumbnailSpec::new("medium", 512).with_quality(90),

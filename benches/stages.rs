@@ -1,10 +1,13 @@
 //! Metadata, decode and thumbnails, by format and size. Throughput is in pixels of the stored picture.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "a bench may stop at the first error")]
+
+mod corpus;
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use image::RgbImage;
 use pipeline_core::{
     Cx, Decode, Decoded, Limits, MetadataStage, Source, Stage, ThumbnailSpec, ThumbnailStage,
 };
@@ -17,11 +20,12 @@ fn stages(criterion: &mut Criterion) {
         ThumbnailSpec::new("small", 256),
         ThumbnailSpec::new("medium", 512).with_quality(90),
     ]);
-    let pictures = common::SIZES.map(|(width, height)| common::picture(width, height));
+    let pictures = corpus::SIZES.map(|(width, height)| corpus::picture(width, height));
 
-    let formats: [(&str, fn(&image::RgbImage) -> Source); 2] =
-        [("jpg", common::jpeg), ("png", common::png)];
-    for (format, encode) in formats {
+    for (format, encode) in [
+        ("jpg", corpus::jpeg as fn(&RgbImage) -> Source),
+        ("png", corpus::png),
+    ] {
         let mut group = criterion.benchmark_group(format);
         group.sample_size(10);
         for picture in &pictures {

@@ -1,5 +1,7 @@
 //! What the store costs: an acknowledged upload (with its syncs to the disk), and reading back from 10,000 images.
 
+#![allow(clippy::unwrap_used, reason = "a bench may stop at the first error")]
+
 use std::hint::black_box;
 use std::io::Write;
 use std::num::NonZeroUsize;

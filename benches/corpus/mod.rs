@@ -7,14 +7,14 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 use pipeline_core::{Cx, Decode, Decoded, Limits, Source, Stage, ThumbnailSpec, ThumbnailStage};
 
 /// Width and height of the pictures: 0.3, 2 and 12 Mpx.
-pub const SIZES: [(u32, u32); 3] = [(640, 480), (1_632, 1_224), (4_000, 3_000)];
+pub(crate) const SIZES: [(u32, u32); 3] = [(640, 480), (1_632, 1_224), (4_000, 3_000)];
 
-pub fn photo() -> Source {
+fn photo() -> Source {
     Source::from_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/rocket.jpg"))
         .expect("the photo is in the repository")
 }
 
-pub fn picture(width: u32, height: u32) -> RgbImage {
+pub(crate) fn picture(width: u32, height: u32) -> RgbImage {
     let photo = Decode::new(Limits::default())
         .run(&photo(), &Cx::none())
         .expect("the photo can be decoded");
@@ -33,7 +33,7 @@ pub fn picture(width: u32, height: u32) -> RgbImage {
     picture
 }
 
-pub fn jpeg(picture: &RgbImage) -> Source {
+pub(crate) fn jpeg(picture: &RgbImage) -> Source {
     let side = picture.width().max(picture.height());
     let stage = ThumbnailStage::new([ThumbnailSpec::new("whole", side).with_quality(90)]);
     let whole = stage
@@ -43,7 +43,7 @@ pub fn jpeg(picture: &RgbImage) -> Source {
     Source::from(whole.jpeg)
 }
 
-pub fn png(picture: &RgbImage) -> Source {
+pub(crate) fn png(picture: &RgbImage) -> Source {
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
         .write_image(
