@@ -24,7 +24,7 @@ pub struct Metadata {
     pub orientation: u8,
     /// What the camera wrote, if it wrote anything that can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exif: Option<Exif>,
+    pub exif: Option<Box<Exif>>,
 }
 
 /// The stage that reads the header. It decodes no pixels and takes microseconds.
@@ -68,7 +68,7 @@ impl Stage<Source> for MetadataStage {
             format,
             size_bytes: source.bytes().len() as u64,
             orientation,
-            exif: exif.and_then(|exif| exif.details()),
+            exif: exif.and_then(|exif| exif.details()).map(Box::new),
         })
     }
 }
