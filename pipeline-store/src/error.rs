@@ -96,6 +96,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The file of an accepted image is gone, or is not what was received.
+    #[error("the original of image {id} is gone or damaged")]
+    OriginalLost {
+        /// The image.
+        id: ImageId,
+    },
     /// The job is no longer the caller's: its image was deleted, or it has a result, or it was handed back.
     #[error("the job of image {id} is no longer held")]
     JobLost {
@@ -122,6 +128,7 @@ impl Error {
             Self::Full { .. } => "store-full",
             Self::Sqlite { .. } => "store-failed",
             Self::Io { .. } => "store-io-failed",
+            Self::OriginalLost { .. } => "original-lost",
             Self::JobLost { .. } => "job-lost",
         }
     }
@@ -229,6 +236,9 @@ mod tests {
             said_by_sqlite(ffi::SQLITE_FULL),
             said_by_sqlite(ffi::SQLITE_ERROR),
             Error::io("read the original", Path::new("data/originals"), broken()),
+            Error::OriginalLost {
+                id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
+            },
             Error::JobLost {
                 id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
             },
@@ -256,6 +266,7 @@ mod tests {
                 "store-full | cannot count images: no space left for the data folder",
                 "store-failed | cannot count images",
                 "store-io-failed | cannot read the original: data/originals",
+                "original-lost | the original of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is gone or damaged",
                 "job-lost | the job of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is no longer held",
             ]
         );

@@ -40,6 +40,13 @@ pub(crate) fn exists(conn: &Connection, id: ImageId) -> Result<bool> {
         .exists([id.to_string()])
 }
 
+/// The digest of what was received, if there is such an image.
+pub(crate) fn sha256(conn: &Connection, id: ImageId) -> Result<Option<[u8; 32]>> {
+    conn.prepare_cached("SELECT sha256 FROM images WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()
+}
+
 /// Removes an image with its thumbnails and its job; `false` if there was none.
 pub(crate) fn delete(conn: &Connection, id: ImageId) -> Result<bool> {
     conn.prepare_cached("DELETE FROM images WHERE id = ?1")?

@@ -6,7 +6,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::blobs::{Blobs, create_folder, sync_folder};
+use crate::beside::beside;
+use crate::blobs::{Blobs, create_folder, sync};
 use crate::conn::Database;
 use crate::images::NewImage;
 use crate::upload::Received;
@@ -56,7 +57,7 @@ impl Store {
         let db = Database::open(&path, config)?;
         blobs
             .create()
-            .and_then(|()| sync_folder(dir))
+            .and_then(|()| sync(dir))
             .map_err(|e| Error::open(dir, e))?;
         let store = Self {
             inner: Arc::new(Inner {
@@ -96,7 +97,7 @@ impl Store {
     /// # Errors
     /// [`Error::Full`] and [`Error::Busy`] if trying again later may help; [`Error::Io`] or [`Error::Sqlite`] if not.
     pub fn accept(&self, upload: Upload, original_name: &str) -> Result<ImageId> {
-        let Inner { db, blobs, .. } = &*self.inner;
+        let blobs = &self.inner.blobs;
         let Received {
             file,
             sha256,
@@ -110,20 +111,38 @@ impl Store {
             sha256,
         };
         let doubt = blobs.doubt(id)?;
-        // The file first: a row must never name a file that may not be there.
-        let stored = blobs.put_original(id, file).and_then(|()| {
-            db.write("store the upload", |tx| {
-                let seq = images::insert(tx, &image)?;
-                jobs::enqueue(tx, seq)
-            })
-        });
-        match stored {
+        let result = blobs
+            .place_original(id, file)
+            .and_then(|()| self.store_upload(&image));
+        match result {
             Ok(()) => Ok(id),
             Err(error) => {
                 blobs.undo(id, doubt);
                 Err(error)
             }
         }
+    }
+
+    /// Makes the file and the row durable, both at once: each is a wait for the disk, and the sender waits for both.
+    ///
+    /// A power failure in between may leave a row whose file is damaged. Its sender has had no answer, and
+    /// [`Store::original`] compares the digest.
+    fn store_upload(&self, image: &NewImage<'_>) -> Result<()> {
+        let Inner { db, blobs, .. } = &*self.inner;
+        let (synced, stored) = beside(
+            || blobs.sync_original(image.id),
+            || {
+                db.write("store the upload", |tx| {
+                    let seq = images::insert(tx, image)?;
+                    jobs::enqueue(tx, seq)
+                })
+            },
+        );
+        stored?;
+        if synced.is_err() {
+            db.write("take back the upload", |tx| images::delete(tx, image.id))?;
+        }
+        synced
     }
 
     /// One image, or `None` if there is none of that name.
@@ -265,5 +284,21 @@ mod tests {
         set_max_pages(u32::MAX - 1);
         accept(&long).unwrap();
         store.fail(&job, "code", &long, took).unwrap();
+    }
+
+    #[test]
+    fn a_row_whose_file_cannot_be_synced_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+        let no_file = NewImage {
+            id: ImageId::random(),
+            original_name: "cat.jpg",
+            size_bytes: 5,
+            sha256: [0; 32],
+        };
+        let error = store.store_upload(&no_file).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error:?}");
+        assert_eq!(store.image(no_file.id).unwrap(), None);
+        assert_eq!(store.queue_len().unwrap(), 0);
     }
 }

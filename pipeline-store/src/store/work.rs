@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pipeline_core::Source;
+use sha2::{Digest, Sha256};
 
 use super::{Inner, Store};
 use crate::{Error, Job, Outcome, Result, images, jobs};
@@ -16,12 +17,22 @@ impl Store {
         self.inner.db.write("claim a job", |tx| jobs::claim(tx))
     }
 
-    /// Reads the original of a claimed image into memory.
+    /// Reads the original of a claimed image into memory, and makes sure that it is what was received.
     ///
     /// # Errors
+    /// [`Error::OriginalLost`] if the file is gone or damaged, [`Error::JobLost`] if the image is deleted,
     /// [`Error::Io`] if the file cannot be read.
     pub fn original(&self, job: &Job) -> Result<Source> {
-        self.inner.blobs.read_original(job.id).map(Source::from)
+        let Inner { db, blobs, .. } = &*self.inner;
+        let bytes = blobs.read_original(job.id)?;
+        let received = db.read("read an image", |tx| images::sha256(tx, job.id))?;
+        match (received, bytes) {
+            (None, _) => Err(Error::JobLost { id: job.id }),
+            (Some(received), Some(bytes)) if Sha256::digest(&bytes)[..] == received => {
+                Ok(Source::from(bytes))
+            }
+            (Some(_), _) => Err(Error::OriginalLost { id: job.id }),
+        }
     }
 
     /// Stores the result of a job and ends it. `Ok` means that the result survives a power failure.

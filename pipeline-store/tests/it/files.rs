@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pipeline_store::{Error, ImageState, Outcome, Page, Upload};
 
@@ -10,7 +10,7 @@ use crate::support::{
     Scratch, TOOK, accept, all_ids, claim, complete, files, get, metadata, open, thumbnail,
 };
 
-fn names(dir: &std::path::Path) -> Vec<String> {
+fn names(dir: &Path) -> Vec<String> {
     let text = |path: PathBuf| path.to_str().unwrap().replace('\\', "/");
     files(dir).into_iter().map(text).collect()
 }
@@ -129,14 +129,21 @@ fn a_missing_thumbnail_file_is_no_thumbnail() {
 }
 
 #[test]
-fn a_missing_original_is_an_error_of_that_image() {
+fn a_lost_original_is_an_error_of_that_image() {
     let store = Scratch::new();
-    let id = accept(&store, "cat.jpg");
-    fs::remove_file(store.original_path(id)).unwrap();
-    let job = claim(&store);
-    let error = store.original(&job).unwrap_err();
-    assert!(matches!(error, Error::Io { .. }), "{error:?}");
-    store.fail(&job, error.code(), "gone", TOOK).unwrap();
+    let damages: [fn(&Path); 3] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::write(path, "cat.jp").unwrap(),
+        |path| fs::write(path, "\0\0\0\0\0\0\0").unwrap(),
+    ];
+    for damage in damages {
+        let id = accept(&store, "cat.jpg");
+        damage(&store.original_path(id));
+        let job = claim(&store);
+        let error = store.original(&job).unwrap_err();
+        assert!(matches!(error, Error::OriginalLost { .. }), "{error:?}");
+        store.fail(&job, error.code(), "gone", TOOK).unwrap();
+    }
 }
 
 #[test]
