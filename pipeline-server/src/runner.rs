@@ -269,12 +269,14 @@ enum Stop {
 
 impl From<CoreError> for Stop {
     fn from(error: CoreError) -> Self {
-        match error.kind() {
-            ErrorKind::Cancelled => Self::Cancelled,
-            _ => Self::Failed {
-                code: error.code(),
-                message: error.report(),
-            },
+        let message = match &error {
+            _ if error.kind() == ErrorKind::Cancelled => return Self::Cancelled,
+            CoreError::Io { source, .. } => format!("cannot read a file: {source}"),
+            _ => error.report(),
+        };
+        Self::Failed {
+            code: error.code(),
+            message,
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Log lines on standard error, as text or JSON.
 
 use std::io::{self, IsTerminal};
+use std::panic;
 
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 use crate::{Error, Result};
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, panics included: they are caught where they happen, and a line in the log is
+/// all that is left of them.
 ///
 /// # Errors
 /// [`Error::LogFilter`] if `filter` cannot be read.
@@ -32,5 +35,6 @@ pub fn start(format: LogFormat, filter: &str) -> Result<()> {
         LogFormat::Text => log.with_target(false).try_init().ok(),
         LogFormat::Json => log.json().flatten_event(true).try_init().ok(),
     };
+    panic::set_hook(Box::new(|panic| error!("panicked: {panic}")));
     Ok(())
 }

@@ -186,3 +186,38 @@ fn a_stop_finishes_the_request_in_progress() {
     server.app.wait_idle().unwrap();
     assert_eq!(server.envelope(&id)["status"], "success");
 }
+
+#[test]
+fn errors_tell_no_path() {
+    let gate = Gate::default();
+    let server = Server::with(
+        |config| config.workers = 1.try_into().unwrap(),
+        Some(gate.captions()),
+    );
+    server.accept(PHOTO);
+    gate.wait_for(1);
+    let waiting = server.accept(PHOTO);
+    std::fs::remove_file(
+        server
+            .data()
+            .join("originals")
+            .join(&waiting[..2])
+            .join(&waiting),
+    )
+    .unwrap();
+    gate.open();
+    server.app.wait_idle().unwrap();
+    let envelope = server.envelope(&waiting);
+    assert_eq!(envelope["error"], "cannot read the stored original");
+    assert_eq!(envelope["error_code"], "original-lost");
+
+    let captions = CaptionStage::new(Custom(|_: &RgbImage, _: &Cx| {
+        Err(Error::Io {
+            path: "/home/somebody/model".into(),
+            source: std::io::Error::other("out of ink").into(),
+        })
+    }));
+    let server = Server::with(|_| {}, Some(captions));
+    let envelope = server.process(PHOTO);
+    assert_eq!(envelope["error"], "cannot read a file: out of ink");
+}

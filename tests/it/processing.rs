@@ -1,6 +1,8 @@
 //! What becomes of pictures: the size rule, and the kinds that are easy to get wrong.
 
-use pipeline_core::Source;
+use pipeline_core::{
+    Cx, Decode, Limits, MetadataStage, Source, Stage, StageExt, ThumbnailSpec, ThumbnailStage,
+};
 
 use crate::support::{PHOTO, Server, pixels, plain, png};
 
@@ -153,4 +155,47 @@ fn of_several_pictures_the_first_is_taken() {
     assert_eq!(envelope["data"]["metadata"]["format"], "jpg");
     let [small, _] = thumbnails(&server, &both);
     assert_colour(&small, [200, 20, 20]);
+}
+
+#[test]
+fn every_kind_of_picture_goes_through_the_whole_service() {
+    let server = Server::start();
+    // `pictures.rs` judges what the stages make of these files; here the service has to hand on exactly that.
+    let specs = [
+        ThumbnailSpec::new("small", 256),
+        ThumbnailSpec::new("medium", 512).with_quality(90),
+    ];
+    let shrink = Decode::new(Limits::default()).then(ThumbnailStage::new(specs));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    for name in [
+        "apng.png",
+        "mpo.jpg",
+        "cmyk-adobe.jpg",
+        "cmyk-plain.jpg",
+        "icc-p3.jpg",
+        "icc-p3-png.png",
+        "orientation-5.jpg",
+        "jpeg-progressive.jpg",
+        "jpeg-arithmetic.jpg",
+        "png-bilevel.png",
+    ] {
+        let source = Source::from_path(folder.join(name)).unwrap();
+        let metadata = MetadataStage::new().run(&source, &Cx::none()).unwrap();
+        let envelope = server.process(source.bytes());
+        let shown = &envelope["data"]["metadata"];
+        assert_eq!(
+            (&shown["width"], &shown["height"], &shown["format"]),
+            (
+                &metadata.width.into(),
+                &metadata.height.into(),
+                &metadata.format.as_str().into()
+            ),
+            "{name}"
+        );
+        let expected = shrink.run(&source, &Cx::none()).unwrap();
+        let made = thumbnails(&server, source.bytes());
+        for (made, expected) in made.iter().zip(&expected) {
+            assert!(*made == expected.jpeg, "{name}: {}", expected.name);
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! The small endpoints, and what holds for all of them.
 
+use poem::Route;
+use poem::listener::{Acceptor, Listener, TcpListener};
 use serde_json::json;
 
+use crate::http::Request;
 use crate::support::{PHOTO, Server};
 
 #[test]
@@ -79,4 +82,26 @@ fn head_answers_as_get_without_the_body() {
             "{path}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_mounted_in_another_application() {
+    let server = Server::start();
+    let id = server.accept(PHOTO);
+    server.app.wait_idle().unwrap();
+    let acceptor = TcpListener::bind("127.0.0.1:0")
+        .into_acceptor()
+        .await
+        .unwrap();
+    let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
+    let outer = Route::new().nest("/pictures", server.app.endpoint());
+    let outer = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(outer));
+
+    let path = format!("/pictures/api/images/{id}");
+    let envelope = Request::new(address, "GET", &path).send().json();
+    let small = format!("{path}/thumbnails/small");
+    let url = &envelope["data"]["thumbnails"]["small"];
+    assert_eq!(*url, format!("http://{address}{small}"));
+    assert_eq!(Request::new(address, "GET", &small).send().status, 200);
+    outer.abort();
 }

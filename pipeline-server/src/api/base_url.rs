@@ -10,7 +10,7 @@ use crate::App;
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// `scheme://host`, without a slash at the end.
+/// `scheme://host`, and the path under which we are mounted in another application; without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl(String);
 
@@ -34,7 +34,8 @@ impl BaseUrl {
         let host = host
             .or_else(|| request.original_uri().authority().map(ToString::to_string))
             .unwrap_or_else(|| local(request.local_addr()));
-        Self(format!("{scheme}://{host}"))
+        let mounted = mounted(request.original_uri().path(), request.uri().path());
+        Self(format!("{scheme}://{host}{mounted}"))
     }
 }
 
@@ -62,6 +63,11 @@ fn is_trusted(peer: IpAddr, trusted_proxies: &[IpAddr]) -> bool {
         || trusted_proxies
             .iter()
             .any(|proxy| proxy.to_canonical() == peer)
+}
+
+/// What a router of the application around us has taken off the path.
+fn mounted<'a>(original: &'a str, ours: &str) -> &'a str {
+    original.strip_suffix(ours).unwrap_or_default()
 }
 
 fn local(address: &LocalAddr) -> String {

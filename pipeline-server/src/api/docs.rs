@@ -13,7 +13,7 @@ pub(super) const JSON_OF_POEM: &str = "application/json; charset=utf-8";
 /// Makes the browser itself refuse anything that does not come from this server: the page promises to work with no
 /// internet.
 const ONLY_FROM_HERE: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-                              img-src 'self' data:; font-src data:; connect-src 'self'";
+                              img-src 'self' data: blob:; font-src data:; connect-src 'self'";
 
 pub(super) struct Page {
     document: Bytes,
