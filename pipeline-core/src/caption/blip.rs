@@ -257,6 +257,10 @@ impl Captioner for Blip {
         &self.model.id
     }
 
+    fn detail(&self) -> Option<u32> {
+        u32::try_from(self.model.preprocessor.side()).ok()
+    }
+
     fn caption(&self, picture: &RgbImage, cx: &Cx) -> Result<Caption> {
         cx.check()?;
         let encoded = self.encode(&self.preprocess(picture)?, cx)?;
