@@ -1,5 +1,7 @@
 //! What the whole product promises, tested from outside.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
 mod blip_folder;
 mod blip_reference;
 mod reference;
