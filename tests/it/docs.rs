@@ -29,7 +29,7 @@ fn the_document_is_the_one_that_was_reviewed() {
 fn every_path_of_the_document_exists_and_allows_what_it_says() {
     let server = Server::start();
     let id = server.accept(PHOTO);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let document = server.get("/openapi.json").json();
     for (path, operations) in document["paths"].as_object().unwrap() {
         let real = path.replace("{image_id}", &id).replace("{size}", "small");

@@ -28,7 +28,7 @@ fn a_picture_in_work_shows_no_results() {
 fn a_finished_picture_shows_everything() {
     let server = Server::start();
     let id = id_of(&server.upload("photo.png", "image/png", &png(40, 30)));
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let mut envelope = server.envelope(&id);
     let processed_at = envelope["data"]["processed_at"].take();
     let url = |size| {
@@ -74,7 +74,7 @@ fn a_jpeg_is_called_jpg() {
 fn a_failed_picture_shows_why_and_nothing_else() {
     let server = Server::start();
     let id = id_of(&server.upload("../x.jpg", "image/jpeg", b"hello"));
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let mut envelope = server.envelope(&id);
     assert_whole_seconds(&envelope["data"]["processed_at"].take());
     assert_eq!(
@@ -118,7 +118,7 @@ fn an_unknown_id_is_not_found() {
 fn urls_follow_the_host_and_the_proxy() {
     let server = Server::start();
     let id = server.accept(PHOTO);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let path = format!("/api/images/{id}");
     let small = |host: &str, proto: &[&str]| {
         let mut request = server.request("GET", &path).header("Host", host);

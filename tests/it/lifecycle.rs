@@ -33,7 +33,7 @@ fn requests_are_answered_while_every_worker_is_busy() {
         assert_eq!(server.envelope(id)["status"], "processing");
     }
     gate.open();
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     assert_eq!(
         server.envelope(&late)["data"]["metadata"]["caption"],
         CAPTION
@@ -114,7 +114,7 @@ fn a_stop_hands_work_back_and_the_next_start_takes_it_up() {
 
     let captions = CaptionStage::new(FixedCaptioner::new("done after all"));
     let server = Server::on(folder, |_| {}, Some(captions));
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     for id in &ids {
         let envelope = server.envelope(id);
         assert_eq!(envelope["data"]["metadata"]["caption"], "done after all");
@@ -125,7 +125,7 @@ fn a_stop_hands_work_back_and_the_next_start_takes_it_up() {
 fn results_survive_a_restart() {
     let server = Server::start();
     let ids = [server.accept(PHOTO), server.accept(b"hello")];
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let path = format!("/api/images/{}/thumbnails/medium", ids[0]);
     let thumbnail = server.get(&path);
     let before: Vec<_> = ids.iter().map(|id| server.envelope(id)).collect();
@@ -183,7 +183,7 @@ fn a_stop_finishes_the_request_in_progress() {
     upload.write(later);
     let id = crate::support::id_of(&upload.reply());
     let server = Server::on(stopping.join().unwrap(), |_| {}, None);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     assert_eq!(server.envelope(&id)["status"], "success");
 }
 
@@ -206,7 +206,7 @@ fn errors_tell_no_path() {
     )
     .unwrap();
     gate.open();
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let envelope = server.envelope(&waiting);
     assert_eq!(envelope["error"], "cannot read the stored original");
     assert_eq!(envelope["error_code"], "original-lost");

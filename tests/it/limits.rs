@@ -85,7 +85,7 @@ fn a_full_queue_refuses_uploads_until_there_is_room() {
     assert!(seconds > 0);
     assert_eq!(server.stats()["total"], 2);
     gate.open();
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     server.accept(PHOTO);
 }
 
@@ -93,7 +93,7 @@ fn a_full_queue_refuses_uploads_until_there_is_room() {
 fn a_locked_database_is_a_matter_of_waiting() {
     let server = Server::start();
     let id = server.accept(PHOTO);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let other = rusqlite::Connection::open(server.data().join("pipeline.sqlite")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let reply = server.upload("cat.jpg", "image/jpeg", PHOTO);

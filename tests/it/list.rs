@@ -15,7 +15,7 @@ fn filled(count: usize) -> (Server, Vec<String>) {
     let server = Server::start();
     let mut newest_first: Vec<String> = (0..count).map(|_| server.accept(PHOTO)).collect();
     newest_first.reverse();
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     (server, newest_first)
 }
 

@@ -9,7 +9,7 @@ use crate::support::{PHOTO, Server, pixels, plain, png};
 /// Uploads a picture and fetches both thumbnails.
 fn thumbnails(server: &Server, bytes: &[u8]) -> [Vec<u8>; 2] {
     let id = server.accept(bytes);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     ["small", "medium"].map(|size| {
         let reply = server.get(&format!("/api/images/{id}/thumbnails/{size}"));
         assert_eq!(reply.status, 200, "{}", server.envelope(&id));

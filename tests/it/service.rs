@@ -88,7 +88,7 @@ fn head_answers_as_get_without_the_body() {
 async fn it_can_be_mounted_in_another_application() {
     let server = Server::start();
     let id = server.accept(PHOTO);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let acceptor = TcpListener::bind("127.0.0.1:0")
         .into_acceptor()
         .await

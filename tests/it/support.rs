@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::http::{BOUNDARY, Form, Reply, Request};
 
 /// The sentence of the captioner that servers have unless told otherwise.
 pub(crate) const CAPTION: &str = "red panda cubs";
+
+/// Far longer than anything takes; it turns a hang into a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server with its data folder.
 pub(crate) struct Server {
@@ -121,7 +124,7 @@ impl Server {
     #[track_caller]
     pub(crate) fn process(&self, bytes: &[u8]) -> Value {
         let id = self.accept(bytes);
-        self.app.wait_idle().unwrap();
+        self.wait_idle();
         self.envelope(&id)
     }
 
@@ -136,9 +139,20 @@ impl Server {
         self.get("/api/stats").json()
     }
 
+    /// Waits until no picture is waiting or in work.
+    #[track_caller]
+    pub(crate) fn wait_idle(&self) {
+        let (done, idle) = mpsc::channel();
+        let app = self.app.clone();
+        thread::spawn(move || done.send(app.wait_idle()).ok());
+        idle.recv_timeout(PATIENCE)
+            .expect("the queue becomes empty")
+            .unwrap();
+    }
+
     /// The number of files below a folder of the data folder, once nothing is in work.
     pub(crate) fn files(&self, folder: &str) -> usize {
-        self.app.wait_idle().unwrap();
+        self.wait_idle();
         fn count(path: &std::path::Path) -> usize {
             let entries = std::fs::read_dir(path).map_or_else(|_| Vec::new(), Iterator::collect);
             entries
@@ -184,10 +198,7 @@ pub(crate) fn id_of(reply: &Reply) -> String {
 pub(crate) fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "it never happened"
-        );
+        assert!(start.elapsed() < PATIENCE, "it never happened");
         thread::yield_now();
     }
 }
@@ -221,7 +232,9 @@ impl Gate {
     pub(crate) fn wait_for(&self, count: usize) {
         let (state, changed) = &*self.state;
         let state = state.lock().unwrap();
-        drop(changed.wait_while(state, |(_, arrived)| *arrived < count));
+        let missing = |state: &mut (bool, usize)| state.1 < count;
+        let waited = changed.wait_timeout_while(state, PATIENCE, missing);
+        assert!(!waited.unwrap().1.timed_out(), "no caption came");
     }
 
     pub(crate) fn open(&self) {

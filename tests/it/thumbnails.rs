@@ -8,7 +8,7 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 fn ready() -> (Server, String) {
     let server = Server::start();
     let id = server.accept(PHOTO);
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let path = format!("/api/images/{id}/thumbnails/small");
     (server, path)
 }
@@ -38,7 +38,7 @@ fn the_checks_come_in_order() {
     let not_ready = "Thumbnails not ready (processing not successful).";
     get(&waiting, "medium").refused(409, "thumbnails-not-ready", not_ready);
     gate.open();
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     get(&failed, "small").refused(409, "thumbnails-not-ready", not_ready);
     assert_eq!(get(&waiting, "small").status, 200);
     std::fs::remove_dir_all(server.data().join("thumbnails")).unwrap();

@@ -179,7 +179,7 @@ fn of_two_files_the_last_wins() {
         .part(b"Content-Disposition: form-data; name=\"other\"", b"x")
         .end();
     let id = id_of(&server.post(body).send());
-    server.app.wait_idle().unwrap();
+    server.wait_idle();
     let data = &server.envelope(&id)["data"];
     assert_eq!(data["original_name"], "second.png");
     assert_eq!(data["metadata"]["width"], 30);
@@ -275,7 +275,7 @@ fn a_large_picture_arrives_unchanged_in_any_pieces() {
         .chunked(&body, 4_099);
     for request in [server.post(body), chunked] {
         let id = id_of(&request.send());
-        server.app.wait_idle().unwrap();
+        server.wait_idle();
         assert_eq!(
             server.envelope(&id)["data"]["metadata"]["size_bytes"],
             1_000_003
