@@ -41,6 +41,19 @@ pub(crate) struct Content {
     pub(crate) height: f64,
 }
 
+impl Content {
+    /// All of the pixels.
+    pub(crate) fn whole(pixels: &RgbImage) -> Self {
+        let (width, height) = (f64::from(pixels.width()), f64::from(pixels.height()));
+        Self {
+            left: 0.0,
+            top: 0.0,
+            width,
+            height,
+        }
+    }
+}
+
 impl Decoded {
     /// The pixels.
     pub fn pixels(&self) -> &RgbImage {

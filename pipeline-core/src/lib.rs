@@ -9,6 +9,7 @@ mod exif;
 mod limits;
 mod metadata;
 mod pipeline;
+mod resize;
 mod source;
 mod stage;
 #[cfg(feature = "test-util")]

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
-use crate::decode::Content;
 use crate::error::SharedError;
+use crate::resize::bicubic;
 use crate::{Cx, Decoded, Error, Result, Stage};
 
 /// A thumbnail that is wanted.
@@ -106,7 +104,7 @@ fn thumbnail(picture: &Decoded, spec: &ThumbnailSpec) -> Result<Thumbnail, Share
         encode(pixels.as_raw(), width, height, spec.quality)
     } else {
         encode(
-            resize(picture, width, height)?.buffer(),
+            &bicubic(pixels, picture.content(), (width, height))?,
             width,
             height,
             spec.quality,
@@ -118,32 +116,6 @@ fn thumbnail(picture: &Decoded, spec: &ThumbnailSpec) -> Result<Thumbnail, Share
         height,
         jpeg: jpeg.into(),
     })
-}
-
-/// Resizes with Pillow's arithmetic: two passes of 8-bit Catmull-Rom, the filter widened when shrinking.
-fn resize(picture: &Decoded, width: u32, height: u32) -> Result<Image<'static>, SharedError> {
-    let pixels = picture.pixels();
-    let from = ImageRef::new(
-        pixels.width(),
-        pixels.height(),
-        pixels.as_raw(),
-        PixelType::U8x3,
-    )
-    .map_err(shared)?;
-    let mut to = Image::new(width, height, PixelType::U8x3);
-    let Content {
-        left,
-        top,
-        width,
-        height,
-    } = picture.content();
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .crop(left, top, width, height);
-    Resizer::new()
-        .resize(&from, &mut to, &options)
-        .map_err(shared)?;
-    Ok(to)
 }
 
 fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Result<Vec<u8>, SharedError> {

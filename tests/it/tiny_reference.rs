@@ -1,9 +1,12 @@
 //! The bundled model gives its published reference.
 
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use pipeline_core::testing::captioner_contract;
-use pipeline_core::{Blip, CancelToken, Captioner, Cx, GenerationConfig};
+use pipeline_core::{
+    Blip, CancelToken, Captioner, Cx, Decode, GenerationConfig, Limits, Source, Stage,
+};
 use serde::Deserialize;
 
 use crate::reference::{Tensors, cases, distance, fixtures, values};
@@ -122,4 +125,29 @@ fn tiny_stops_when_nobody_waits() {
     for error in errors {
         assert_eq!(error.code(), "cancelled");
     }
+}
+
+#[test]
+fn tiny_pixels_from_the_files_are_those_of_the_reference() {
+    let decode = Decode::new(Limits::default());
+    for case in &*CASES {
+        let file = Source::from_path(photos().join(&case.image)).unwrap();
+        let picture = decode.run(&file, &Cx::none()).unwrap();
+        let ours = values(&TINY.preprocess(picture.pixels()).unwrap());
+        let reference = TENSORS.values(&format!("{}.pixel_values", case.image));
+        assert_eq!(ours.len(), reference.len());
+        // A level of 255 is 1/128 after normalising; the half is for rounding.
+        let far = |(a, b): &(&f32, &f32)| (*a - *b).abs() * 128.0 > 2.5;
+        let far = ours.iter().zip(&reference).filter(far).count();
+        assert!(
+            far * 1000 <= ours.len(),
+            "{}: {far} of {}",
+            case.image,
+            ours.len()
+        );
+    }
+}
+
+fn photos() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos")
 }

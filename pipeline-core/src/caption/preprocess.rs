@@ -2,10 +2,12 @@
 
 use std::array;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use serde::Deserialize;
+
+use crate::decode::Content;
+use crate::error::SharedError;
+use crate::resize::bicubic;
 
 /// Resizes to a square, without keeping the aspect and without cropping, and normalises.
 #[derive(Debug)]
@@ -106,26 +108,9 @@ impl Preprocessor {
     }
 
     /// Resizes and normalises: channels, then rows.
-    pub(super) fn pixels(&self, picture: &RgbImage) -> Result<Vec<f32>, String> {
-        if picture.is_empty() {
-            return Err("it has no pixels".into());
-        }
-        let side = self.side;
-        let (width, height) = picture.dimensions();
-        let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3)
-            .map_err(|e| e.to_string())?;
-        // Width first, as Pillow does: each pass rounds and clips to 8 bits, so that their order shows at sharp edges.
-        let mut narrow = Image::new(side, height, PixelType::U8x3);
-        let mut square = Image::new(side, side, PixelType::U8x3);
-        // Catmull-Rom over the whole footprint of a pixel is what Pillow calls bicubic.
-        let bicubic = ResizeAlg::Convolution(FilterType::CatmullRom);
-        let options = ResizeOptions::new().resize_alg(bicubic);
-        let mut resizer = Resizer::new();
-        resizer
-            .resize(&source, &mut narrow, &options)
-            .and_then(|()| resizer.resize(&narrow, &mut square, &options))
-            .map_err(|e| e.to_string())?;
-        let (colours, _) = square.buffer().as_chunks::<3>();
+    pub(super) fn pixels(&self, picture: &RgbImage) -> Result<Vec<f32>, SharedError> {
+        let square = bicubic(picture, Content::whole(picture), (self.side, self.side))?;
+        let (colours, _) = square.as_chunks::<3>();
         let mut pixels = Vec::with_capacity(3 * colours.len());
         for (channel, levels) in self.levels.iter().enumerate() {
             pixels.extend(colours.iter().map(|rgb| levels[usize::from(rgb[channel])]));
