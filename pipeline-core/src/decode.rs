@@ -15,7 +15,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
 use crate::budget::Reservation;
-use crate::exif::Exif;
+use crate::exif::Block;
 use crate::{Cx, Error, Format, Limits, MemoryBudget, Result, Source, Stage};
 
 /// A decoded picture: upright, sRGB, 8 bits a channel, transparent parts on white.
@@ -169,7 +169,7 @@ impl Stage<Source> for Decode {
         // First, since a decoder that was told to stop calls that a damaged file.
         cx.check()?;
         let orientation =
-            Exif::read(source).and_then(|exif| Orientation::from_exif(exif.orientation));
+            Block::read(source).and_then(|exif| Orientation::from_exif(exif.orientation()));
         Ok(stored?.upright(orientation.unwrap_or(Orientation::NoTransforms)))
     }
 }

@@ -24,6 +24,7 @@ pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};
 pub use error::{Error, ErrorKind, LimitName, Result, SharedError};
+pub use exif::{Exif, Gps};
 pub use image;
 pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStage};

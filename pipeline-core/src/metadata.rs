@@ -4,12 +4,12 @@ use imageinfo::{ImageFormat, ImageInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::decode::stored_size;
-use crate::exif::Exif;
+use crate::exif::{Block, Exif};
 use crate::stage::catch_panic;
 use crate::{Cx, Error, Format, Result, Source, Stage};
 
 /// Facts from a picture's header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metadata {
     /// Stored width in pixels, before orientation is applied.
@@ -22,6 +22,9 @@ pub struct Metadata {
     pub size_bytes: u64,
     /// EXIF orientation, 1 to 8; 1 where the file has none.
     pub orientation: u8,
+    /// What the camera wrote, if it wrote anything that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exif: Option<Box<Exif>>,
 }
 
 /// The stage that reads the header. It decodes no pixels and takes microseconds.
@@ -53,18 +56,19 @@ impl Stage<Source> for MetadataStage {
 
     fn run(&self, source: &Source, _cx: &Cx) -> Result<Metadata> {
         let format = source.format().ok_or(Error::UnknownFormat)?;
-        let exif = Exif::read(source);
-        let (width, height) = match probe(source, format, exif) {
+        let exif = Block::read(source);
+        let (width, height) = match probe(source, format, exif.is_some()) {
             Some(size) => size,
             None => stored_size(source)?,
         };
-        let orientation = exif.map_or(1, |exif| exif.orientation);
+        let orientation = exif.as_ref().map_or(1, Block::orientation);
         Ok(Metadata {
             width,
             height,
             format,
             size_bytes: source.bytes().len() as u64,
             orientation,
+            exif: exif.and_then(|exif| exif.details()).map(Box::new),
         })
     }
 }
@@ -74,8 +78,8 @@ impl Stage<Source> for MetadataStage {
 /// Version 0.7.27 swaps the sides of a JPEG by an EXIF reading of its own and refuses one whose EXIF is damaged, so
 /// files with EXIF are left to the decoder. It also panics on some files, and never returns on some ICNS files, which
 /// is why the magic bytes are looked at first.
-fn probe(source: &Source, format: Format, exif: Option<Exif>) -> Option<(u32, u32)> {
-    if format == Format::Jpeg && exif.is_some() {
+fn probe(source: &Source, format: Format, has_exif: bool) -> Option<(u32, u32)> {
+    if format == Format::Jpeg && has_exif {
         return None;
     }
     let info = catch_panic("metadata", || {

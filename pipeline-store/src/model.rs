@@ -9,7 +9,7 @@ use pipeline_core::{Caption, Metadata, Thumbnail};
 use crate::{Cursor, ImageId};
 
 /// An image as the store knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ImageRecord {
     /// The public name.
@@ -27,7 +27,7 @@ pub struct ImageRecord {
 }
 
 /// How far the work on an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ImageState {
     /// Waiting, or being worked on.
     Processing,
@@ -83,7 +83,7 @@ pub struct Page {
 }
 
 /// A part of the list of images, as of one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Listing {
     /// The images, newest first.

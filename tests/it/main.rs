@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
+mod blip_folder;
 mod blip_reference;
 mod docs;
 mod envelope;
@@ -15,7 +18,10 @@ mod processing;
 mod reference;
 mod service;
 mod stats;
+mod stock_blip;
 mod support;
+mod threads;
 mod thumbnails;
 mod tiny_reference;
+mod torch_file;
 mod upload;

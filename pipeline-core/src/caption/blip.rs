@@ -5,6 +5,7 @@ mod files;
 mod front;
 mod halt;
 mod layers;
+mod model;
 mod ops;
 mod options;
 mod sentence;
@@ -23,18 +24,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use image::RgbImage;
 
-use self::config::Config;
-use self::files::{CONFIG, Failure, Files, PREPROCESSOR, TOKENIZER, opening};
+use self::files::Files;
+use self::model::Model;
 use self::sentence::Sentence;
-use self::text::TextDecoder;
-use self::tokens::Tokens;
-use self::vision::Vision;
+#[cfg(feature = "tiny")]
 use self::weights::Weights;
-use super::preprocess::Preprocessor;
-use super::search::{self, Decoder, GenerationConfig, Vocabulary};
+use super::search::{self, Decoder, GenerationConfig};
 use crate::{Caption, Captioner, Cx, Error, Result};
 
 /// What stands for a caption when the model has nothing to say.
@@ -46,20 +44,6 @@ const NOTHING: &str = "No caption generated.";
 #[derive(Clone)]
 pub struct Blip {
     model: Arc<Model>,
-}
-
-struct Model {
-    id: Arc<str>,
-    device: Device,
-    preprocessor: Preprocessor,
-    vision: Vision,
-    decoder: TextDecoder,
-    tokens: Tokens,
-    vocabulary: Vocabulary,
-    begin: u32,
-    max_positions: usize,
-    prompt: Vec<u32>,
-    generation: GenerationConfig,
 }
 
 /// What the encoder found in a picture, ready for any number of sentences about it.
@@ -127,7 +111,7 @@ impl Blip {
     pub fn tiny_with(options: &BlipOptions) -> Result<Self> {
         let id = options.model.as_deref().unwrap_or(tiny::NAME);
         Weights::embedded(tiny::WEIGHTS, &options.device)
-            .map_err(|e| (opening(tiny::NAME), e))
+            .map_err(|e| (files::opening(tiny::NAME), e))
             .and_then(|weights| Model::load(id, &tiny::files(), &weights, tiny::NAME, options))
             .map(Self::from)
             .map_err(|(doing, fault)| Error::model(id, doing, fault))
@@ -257,6 +241,10 @@ impl Captioner for Blip {
         &self.model.id
     }
 
+    fn detail(&self) -> Option<u32> {
+        u32::try_from(self.model.preprocessor.side()).ok()
+    }
+
     fn caption(&self, picture: &RgbImage, cx: &Cx) -> Result<Caption> {
         cx.check()?;
         let encoded = self.encode(&self.preprocess(picture)?, cx)?;
@@ -265,80 +253,6 @@ impl Captioner for Blip {
         // By number, not by text: what the model wrote may look like its prompt.
         let text = self.text(&ids[1 + prompt.len()..])?;
         Ok(Caption::new(text, self.model()))
-    }
-}
-
-impl Model {
-    fn load(
-        id: &str,
-        files: &Files,
-        weights: &Weights,
-        weights_name: &str,
-        options: &BlipOptions,
-    ) -> Result<Self, Failure> {
-        let config = Config::parse(&files.config).map_err(|e| (opening(CONFIG), e.into()))?;
-        let (text, vision) = (&config.text_config, &config.vision_config);
-        let preprocessor = Preprocessor::parse(&files.preprocessor, vision.image_size)
-            .map_err(|e| (opening(PREPROCESSOR), e.into()))?;
-        let tokens = Tokens::parse(&files.tokenizer).map_err(|e| (opening(TOKENIZER), e))?;
-        let prompt = tokens
-            .ids(options.prompt(&config))
-            .map_err(|e| (opening(TOKENIZER), e))?;
-        let generation = options.generation(&config);
-        let in_weights = |e| (opening(weights_name), e);
-        let root = weights.root();
-        let tied = config.tie_word_embeddings.unwrap_or(true);
-        let model = Self {
-            id: id.into(),
-            device: options.device.clone(),
-            preprocessor,
-            vision: Vision::load(&root.at("vision_model"), vision).map_err(in_weights)?,
-            decoder: TextDecoder::load(&root.at("text_decoder"), text, vision.hidden_size, tied)
-                .map_err(in_weights)?,
-            tokens,
-            vocabulary: Vocabulary {
-                size: text.vocab_size,
-                end: text.sep_token_id,
-            },
-            begin: text.bos_token_id,
-            max_positions: text.max_position_embeddings,
-            prompt,
-            generation,
-        };
-        let settings = |e: String| ("reading the options".to_owned(), e.into());
-        model.generation.check().map_err(settings)?;
-        model
-            .check_prompt(&model.prompt, model.generation.max_new_tokens)
-            .map_err(settings)?;
-        Ok(model)
-    }
-
-    fn prefix(&self, prompt: &[u32], new_tokens: usize) -> Result<Vec<u32>> {
-        self.check_prompt(prompt, new_tokens)
-            .map_err(|e| Error::model(&*self.id, "reading the prompt", e))?;
-        Ok([&[self.begin], prompt].concat())
-    }
-
-    fn check_prompt(&self, prompt: &[u32], new_tokens: usize) -> Result<(), String> {
-        if let Some(id) = prompt
-            .iter()
-            .find(|&&id| id as usize >= self.vocabulary.size)
-        {
-            return Err(format!(
-                "the id {id} is outside the model's vocabulary of {}; use the tokenizer.json of the same model",
-                self.vocabulary.size
-            ));
-        }
-        // The start token takes a position, the last new token none.
-        let needed = prompt.len().saturating_add(new_tokens.max(1));
-        if needed > self.max_positions {
-            return Err(format!(
-                "{} prompt tokens and {new_tokens} new ones need {needed} positions, the model has {}; ask for fewer",
-                prompt.len(),
-                self.max_positions
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -110,22 +110,20 @@ impl Preprocessor {
         if picture.is_empty() {
             return Err("it has no pixels".into());
         }
-        let source = ImageRef::new(
-            picture.width(),
-            picture.height(),
-            picture.as_raw(),
-            PixelType::U8x3,
-        )
-        .map_err(|e| e.to_string())?;
-        let mut square = Image::new(self.side, self.side, PixelType::U8x3);
+        let side = self.side;
+        let (width, height) = picture.dimensions();
+        let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3)
+            .map_err(|e| e.to_string())?;
+        // Width first, as Pillow does: each pass rounds and clips to 8 bits, so that their order shows at sharp edges.
+        let mut narrow = Image::new(side, height, PixelType::U8x3);
+        let mut square = Image::new(side, side, PixelType::U8x3);
         // Catmull-Rom over the whole footprint of a pixel is what Pillow calls bicubic.
         let bicubic = ResizeAlg::Convolution(FilterType::CatmullRom);
-        Resizer::new()
-            .resize(
-                &source,
-                &mut square,
-                &ResizeOptions::new().resize_alg(bicubic),
-            )
+        let options = ResizeOptions::new().resize_alg(bicubic);
+        let mut resizer = Resizer::new();
+        resizer
+            .resize(&source, &mut narrow, &options)
+            .and_then(|()| resizer.resize(&narrow, &mut square, &options))
             .map_err(|e| e.to_string())?;
         let (colours, _) = square.buffer().as_chunks::<3>();
         let mut pixels = Vec::with_capacity(3 * colours.len());

@@ -161,3 +161,133 @@ fn log_softmax(row: &mut [f32]) {
     let log_sum = sum.ln() as f32;
     row.iter_mut().for_each(|x| *x = *x - largest - log_sum);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: Vocabulary = Vocabulary { size: 4, end: 3 };
+
+    /// A decoder whose next token depends on the last one only: for each id the probabilities of its successors.
+    struct Chain([[f32; 4]; 3], Vec<Vec<u32>>);
+
+    impl Chain {
+        fn new(successors: [[f32; 4]; 3]) -> Self {
+            Self(successors, Vec::new())
+        }
+
+        fn logits(&self) -> Vec<f32> {
+            // What follows the end is read where nothing else is left to continue; it must not matter.
+            let last = |ids: &Vec<u32>| *ids.last().unwrap() as usize;
+            let rows = self
+                .1
+                .iter()
+                .map(|ids| self.0.get(last(ids)).unwrap_or(&[0.25; 4]));
+            rows.flatten().copied().map(f32::ln).collect()
+        }
+    }
+
+    impl Decoder for Chain {
+        fn start(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
+            self.1 = vec![ids.to_vec()];
+            Ok(self.logits())
+        }
+
+        fn step(&mut self, beams: &[(usize, u32)]) -> Result<Vec<f32>> {
+            let next = beams.iter().map(|&(parent, id)| {
+                let parent = &self.1[parent.min(self.1.len() - 1)];
+                [parent.as_slice(), &[id]].concat()
+            });
+            self.1 = next.collect();
+            Ok(self.logits())
+        }
+    }
+
+    fn found(chain: [[f32; 4]; 3], config: &GenerationConfig) -> Vec<u32> {
+        search(&mut Chain::new(chain), &[0], WORDS, config, &Cx::none()).unwrap()
+    }
+
+    fn beams(num_beams: usize, max_new_tokens: usize) -> GenerationConfig {
+        GenerationConfig {
+            num_beams,
+            max_new_tokens,
+            ..Default::default()
+        }
+    }
+
+    /// Greedily 0 → 1, which then splits its mass; 0 → 2 → end is likelier as a whole.
+    const DETOUR: [[f32; 4]; 3] = [
+        [0.0, 0.5, 0.4, 0.1],
+        [0.3, 0.3, 0.2, 0.2],
+        [0.05, 0.025, 0.025, 0.9],
+    ];
+
+    #[test]
+    fn the_whole_sentence_counts_not_its_first_word() {
+        // By hand, per token: 0 2 end has ln(0.4 · 0.9) / 2 = -0.51; 0 end has ln 0.1 = -2.3; 0 1 end has -1.15.
+        assert_eq!(found(DETOUR, &beams(2, 5)), [0, 2, 3]);
+    }
+
+    #[test]
+    fn the_length_penalty_decides_between_short_and_long() {
+        // 0 end: ln 0.3 = -1.2. 0 1 2 end: ln(0.6 · 0.7 · 0.6) = -1.38, divided by 3 with a penalty of 1.
+        let chain = [
+            [0.05, 0.6, 0.05, 0.3],
+            [0.1, 0.1, 0.7, 0.1],
+            [0.2, 0.1, 0.1, 0.6],
+        ];
+        assert_eq!(found(chain, &beams(2, 4)), [0, 1, 2, 3]);
+        let short = GenerationConfig {
+            length_penalty: 0.0,
+            ..beams(2, 4)
+        };
+        assert_eq!(found(chain, &short), [0, 3]);
+    }
+
+    #[test]
+    fn a_sentence_that_never_ends_is_cut() {
+        let endless = [[0.1, 0.9, 0.0, 0.0], [0.9, 0.1, 0.0, 0.0], [0.25; 4]];
+        assert_eq!(found(endless, &beams(3, 4)), [0, 1, 0, 1, 0]);
+        assert_eq!(found(endless, &beams(3, 1)), [0, 1]);
+    }
+
+    #[test]
+    fn the_settings_apply_to_every_beam() {
+        let later = GenerationConfig {
+            min_new_tokens: 2,
+            ..beams(2, 5)
+        };
+        assert!(!found(DETOUR, &later)[..3].contains(&3));
+        let never = GenerationConfig {
+            suppress_tokens: vec![2],
+            ..beams(2, 3)
+        };
+        assert!(!found(DETOUR, &never).contains(&2));
+    }
+
+    #[test]
+    fn stopping_at_once_misses_a_better_sentence_that_takes_longer() {
+        // Both beams find an end in two steps; the loop 1 1 1 end is likelier per token, but comes later.
+        let chain = [
+            [0.0, 0.6, 0.1, 0.3],
+            [0.0, 0.75, 0.0, 0.25],
+            [0.0, 0.0, 0.0, 1.0],
+        ];
+        let at_once = GenerationConfig {
+            early_stopping: EarlyStopping::Always,
+            ..beams(2, 8)
+        };
+        let never = GenerationConfig {
+            early_stopping: EarlyStopping::Never,
+            ..beams(2, 8)
+        };
+        let (early, late) = (found(chain, &at_once), found(chain, &never));
+        assert!(early.len() < late.len(), "{early:?} {late:?}");
+    }
+
+    #[test]
+    fn fewer_ids_than_candidates_are_no_problem() {
+        let only_the_end = [[0.0, 0.0, 0.0, 1.0]; 3];
+        assert_eq!(found(only_the_end, &beams(5, 3)), [0, 3]);
+    }
+}

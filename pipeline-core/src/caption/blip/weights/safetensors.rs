@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+#[cfg(any(feature = "tiny", test))]
+use std::io::Cursor;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -29,7 +31,7 @@ pub(super) struct File {
 
 enum Data {
     OnDisk(fs::File),
-    #[cfg_attr(not(feature = "tiny"), allow(dead_code, reason = "tests use it"))]
+    #[cfg(any(feature = "tiny", test))]
     InMemory(Cursor<&'static [u8]>),
 }
 
@@ -110,6 +112,7 @@ impl Data {
                 file.seek(SeekFrom::Start(from))?;
                 file.read_exact(target)
             }
+            #[cfg(any(feature = "tiny", test))]
             Self::InMemory(bytes) => {
                 bytes.set_position(from);
                 bytes.read_exact(target)
