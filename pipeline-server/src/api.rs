@@ -118,3 +118,19 @@ fn allowed(path: &str) -> &'static str {
         _ => "GET, HEAD",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make_sync;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_an_answer() {
+        let broken = make_sync(|_| -> Response { panic!("out of paper") }).around(answer);
+        let response = broken.call(Request::default()).await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["x-error-code"], "internal");
+    }
+}

@@ -9,6 +9,7 @@ mod spool;
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use pipeline_store::ImageId;
 use poem::http::header;
@@ -74,8 +75,11 @@ async fn receive_body(
     let last = match last_file(app, boundary, body, max_bytes).await {
         // The reference finds no fields in an empty body, rather than a broken one.
         Err(ApiError::Malformed) if body.is_empty() => return Err(ApiError::MissingFile),
-        last => last?.ok_or(ApiError::MissingFile)?,
+        last => last?,
     };
+    // A connection that breaks off behind the last boundary has broken off, too.
+    read_epilogue(body, max_bytes).await?;
+    let last = last.ok_or(ApiError::MissingFile)?;
     let (picture, name) = last.check(app.config().strict_uploads)?;
     picture.accept(name, place).await
 }
@@ -141,6 +145,17 @@ async fn last_file(
         last = target.or(last);
     }
     Ok(last)
+}
+
+/// Reads up to the end of the body, behind the last boundary.
+async fn read_epilogue(body: &mut BodyStream, max_bytes: u64) -> Result<(), ApiError> {
+    while let Some(bytes) = in_time(body.next()).await? {
+        bytes.map_err(|_| ApiError::Malformed)?;
+        if body.bytes_read() > max_bytes.saturating_add(OVERHEAD) {
+            return Err(ApiError::TooLarge { max_bytes });
+        }
+    }
+    Ok(())
 }
 
 /// Only these two, letter for letter: clients know them as the condition, and the file's extension plays no part.

@@ -104,6 +104,16 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_does_not_choose_the_scheme() {
+        // A request that was not received from a socket has no peer to trust.
+        let request = Request::builder()
+            .header(header::HOST, "a.example")
+            .header(FORWARDED_PROTO, "https")
+            .finish();
+        assert_eq!(BaseUrl::of(&request, &[]).join("/x"), "http://a.example/x");
+    }
+
+    #[test]
     fn only_schemes_of_ours_are_taken() {
         assert_eq!(scheme("https"), Some("https"));
         assert_eq!(scheme(" HTTPS , http"), Some("https"));

@@ -32,6 +32,10 @@ impl BodyStream {
         }
     }
 
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
     /// Whether nothing of the body was seen yet.
     pub(super) fn is_untouched(&self) -> bool {
         !self.ended && self.read == 0
@@ -58,6 +62,9 @@ impl Stream for BodyStream {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         // multer reads on until the stream has nothing ready, which on a fast link is the whole body. A pause after
         // every piece makes it hand over what it has, so memory stays bounded by one piece.
         if std::mem::take(&mut self.pause) {
