@@ -1,5 +1,5 @@
 //! The REST interface inside a poem app of your own, beside your own routes, with a captioner of your choice:
-//! `cargo run --release --example embed_server`, then open <http://127.0.0.1:3000/docs>
+//! `cargo run --release --example embed_server`, then open <http://127.0.0.1:3000/pictures/docs>
 
 use pipeline_core::{Blip, CaptionStage};
 use pipeline_server::{App, Config};
@@ -14,12 +14,11 @@ fn about() -> &'static str {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let config = Config::new(folder.path());
-    // The paths of the REST interface start at the root, so that the URLs in its answers are right.
     // `start_with` opens the store and `tiny` loads the model, which takes a moment, so it comes before the async runtime.
     let app = App::start_with(config, Some(CaptionStage::new(Blip::tiny()?)))?;
     let routes = Route::new()
         .at("/about", get(about))
-        .nest("/", app.endpoint());
+        .nest("/pictures", app.endpoint());
 
     tokio::runtime::Runtime::new()?.block_on(async {
         let shutdown = async {

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use ::exif::{DateTime, Field, In, Rational, Reader, Tag, Value};
+use ::exif::{DateTime, Field, In, Rational, Reader, SRational, Tag, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::Source;
@@ -40,6 +40,15 @@ pub struct Exif {
     /// Where the picture was taken. Handle with care: it may be somebody's home.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gps: Option<Gps>,
+}
+
+impl Exif {
+    /// The same without the place.
+    #[must_use]
+    pub fn without_location(mut self) -> Self {
+        self.gps = None;
+        self
+    }
 }
 
 /// A place on Earth, in the datum WGS 84.
@@ -124,15 +133,24 @@ impl Block {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    fn rationals(&self, tag: Tag) -> Option<Vec<f64>> {
-        match &self.field(tag)?.value {
-            Value::Rational(values) => values.iter().map(finite).collect(),
-            _ => None,
-        }
+    /// All numbers of a field, in whichever type they were written; `None` if one of them is not finite, since cameras
+    /// write 0/0 for "unknown".
+    fn numbers(&self, tag: Tag) -> Option<Vec<f64>> {
+        let numbers: Vec<f64> = match &self.field(tag)?.value {
+            Value::Rational(values) => values.iter().map(Rational::to_f64).collect(),
+            Value::SRational(values) => values.iter().map(SRational::to_f64).collect(),
+            Value::Float(values) => values.iter().copied().map(f64::from).collect(),
+            Value::Double(values) => values.clone(),
+            _ => return None,
+        };
+        numbers
+            .iter()
+            .all(|number| number.is_finite())
+            .then_some(numbers)
     }
 
     fn number(&self, tag: Tag) -> Option<f64> {
-        self.rationals(tag)?.first().copied()
+        self.numbers(tag)?.first().copied()
     }
 
     fn taken_at(&self) -> Option<String> {
@@ -166,7 +184,7 @@ impl Block {
 
     fn gps(&self) -> Option<Gps> {
         let degrees = |value: Tag, reference: Tag, negative: u8, most: f64| {
-            let parts = self.rationals(value)?;
+            let parts = self.numbers(value)?;
             let degrees: f64 = parts
                 .iter()
                 .zip([1.0, 60.0, 3_600.0])
@@ -194,11 +212,6 @@ impl Block {
             altitude_m,
         })
     }
-}
-
-/// Cameras write 0/0 for "unknown".
-fn finite(value: &Rational) -> Option<f64> {
-    Some(value.to_f64()).filter(|value| value.is_finite())
 }
 
 #[cfg(test)]

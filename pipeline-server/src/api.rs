@@ -3,6 +3,7 @@
 mod base_url;
 mod docs;
 mod error;
+mod exif;
 mod form;
 mod images;
 mod service;

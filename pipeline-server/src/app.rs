@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipeline_core::{CaptionStage, ImagePipeline, Limits, ThumbnailSpec};
+use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
 use pipeline_store::{Store, StoreConfig};
 use poem::Endpoint;
 use tokio::task::spawn_blocking;
@@ -60,7 +60,10 @@ impl App {
             max_bytes: config.max_upload_bytes,
             ..Limits::default()
         };
-        let mut pipeline = ImagePipeline::builder().limits(limits).thumbnails(specs);
+        let mut pipeline = ImagePipeline::builder()
+            .limits(limits)
+            .memory(&MemoryBudget::new(config.decode_memory_bytes))
+            .thumbnails(specs);
         if let Some(captions) = captions {
             pipeline = pipeline.captions(captions);
         }

@@ -73,6 +73,21 @@ pub struct Args {
     #[arg(long, env = "PIPELINE_OPTIONAL_CAPTIONS", value_parser = BoolishValueParser::new())]
     pub optional_captions: bool,
 
+    /// Memory that all pictures together may take while they are decoded, in bytes; a picture waits while too little is
+    /// left, and fails if it needs more than this. The default is 512 MiB.
+    #[arg(
+        long,
+        env = "PIPELINE_DECODE_MEMORY_BYTES",
+        value_name = "BYTES",
+        default_value_t = 512 << 20,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub decode_memory_bytes: u64,
+
+    /// Show the place that a camera wrote into a picture. It is never part of a thumbnail.
+    #[arg(long, env = "PIPELINE_SHOW_LOCATION", value_parser = BoolishValueParser::new())]
+    pub show_location: bool,
+
     /// Address of a reverse proxy whose `X-Forwarded-Proto` header is believed, besides those on this machine.
     /// May be given several times, or as a list with commas.
     #[arg(

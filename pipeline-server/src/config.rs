@@ -34,6 +34,10 @@ pub struct Config {
     pub strict_uploads: bool,
     /// Whether a picture may succeed without its caption. Default: no.
     pub optional_captions: bool,
+    /// Memory that all pictures together may take while they are decoded, in bytes. Default: 512 MiB.
+    pub decode_memory_bytes: u64,
+    /// Whether the place that a camera wrote into a picture is shown. Default: no.
+    pub show_location: bool,
     /// Proxies whose `X-Forwarded-Proto` header is believed, besides loopback addresses. Default: none.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -50,6 +54,8 @@ impl Config {
             workers: cores(),
             strict_uploads: false,
             optional_captions: false,
+            decode_memory_bytes: 512 << 20,
+            show_location: false,
             trusted_proxies: Vec::new(),
         }
     }
@@ -72,6 +78,8 @@ impl TryFrom<Args> for Config {
             workers: args.workers.unwrap_or_else(cores),
             strict_uploads: args.strict_uploads,
             optional_captions: args.optional_captions,
+            decode_memory_bytes: args.decode_memory_bytes,
+            show_location: args.show_location,
             trusted_proxies: args.trusted_proxy,
         })
     }

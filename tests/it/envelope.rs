@@ -1,5 +1,6 @@
 //! What is shown of one picture.
 
+use pipeline_server::Config;
 use serde_json::{Value, json};
 
 use crate::support::{CAPTION, Gate, PHOTO, Server, id_of, png};
@@ -145,4 +146,18 @@ fn urls_follow_the_host_and_the_proxy() {
         list[0]["data"]["thumbnails"]["medium"],
         format!("https://b.example/api/images/{id}/thumbnails/medium")
     );
+}
+
+#[test]
+fn what_the_camera_wrote_is_shown_and_the_place_only_if_wanted() {
+    let picture = include_bytes!("../fixtures/pictures/exif-gps.jpg");
+    let mut exif = json!({
+        "make": "Maker", "model": "X-1", "exposure_seconds": 0.004, "f_number": 2.8, "iso": 400,
+        "taken_at": "2024-03-10T10:00:00",
+    });
+    let shown = |server: Server| server.process(picture)["data"]["metadata"]["exif"].take();
+    assert_eq!(shown(Server::start()), exif);
+    exif["gps"] = json!({"latitude": 48.51, "longitude": -2.25});
+    let config = |config: &mut Config| config.show_location = true;
+    assert_eq!(shown(Server::with(config, None)), exif);
 }

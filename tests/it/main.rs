@@ -2,7 +2,6 @@
 //! for each test and a client that sends exactly the bytes it is told to send; and the captioner against its references.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod blip_folder;
 mod blip_reference;

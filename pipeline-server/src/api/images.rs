@@ -56,10 +56,11 @@ impl Images {
         let next = listing
             .next
             .map(|next| link(&base, limit.0.as_deref(), &next.to_string()));
+        let show_location = self.app.config().show_location;
         let images = listing
             .images
             .into_iter()
-            .map(|record| Image::new(record, &base))
+            .map(|record| Image::new(record, &base, show_location))
             .collect();
         Ok(List::Page(
             Json(images),
@@ -82,7 +83,8 @@ impl Images {
             .blocking(move |app| Ok(app.store().image(id)?))
             .await?;
         let record = found.ok_or(ApiError::ImageNotFound)?;
-        Ok(Json(Image::new(record, &base)))
+        let show_location = self.app.config().show_location;
+        Ok(Json(Image::new(record, &base, show_location)))
     }
 
     /// Delete a picture

@@ -6,6 +6,7 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object};
 
 use crate::api::base_url::BaseUrl;
+use crate::api::exif::ExifBody;
 
 /// The answer to an upload.
 #[derive(Debug, Object)]
@@ -82,6 +83,9 @@ struct ImageMetadata {
     /// EXIF orientation, 2 to 8; absent when it is 1.
     #[oai(skip_serializing_if_is_none)]
     orientation: Option<u8>,
+    /// What the camera wrote.
+    #[oai(skip_serializing_if_is_none)]
+    exif: Option<ExifBody>,
     /// A sentence about the picture; null if captions are off or this one failed.
     #[oai(nullable, skip_serializing_if = "MaybeUndefined::is_undefined")]
     caption: MaybeUndefined<String>,
@@ -117,7 +121,8 @@ pub(crate) struct StatsBody {
 }
 
 impl Image {
-    pub(crate) fn new(record: ImageRecord, base: &BaseUrl) -> Self {
+    /// `show_location` says whether the place in the EXIF block may be seen.
+    pub(crate) fn new(record: ImageRecord, base: &BaseUrl, show_location: bool) -> Self {
         let id = record.id.to_string();
         let mut image = Self {
             status: Status::Processing,
@@ -149,7 +154,7 @@ impl Image {
                     caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
                     caption_model: model,
                     caption_error,
-                    ..ImageMetadata::from(&metadata)
+                    ..ImageMetadata::new(metadata, show_location)
                 };
             }
             ImageState::Failed {
@@ -168,14 +173,17 @@ impl Image {
     }
 }
 
-impl From<&Metadata> for ImageMetadata {
-    fn from(metadata: &Metadata) -> Self {
+impl ImageMetadata {
+    fn new(metadata: Metadata, show_location: bool) -> Self {
         Self {
             width: Some(metadata.width),
             height: Some(metadata.height),
             format: Some(metadata.format.to_string()),
             size_bytes: Some(metadata.size_bytes),
             orientation: Some(metadata.orientation).filter(|&orientation| orientation != 1),
+            exif: metadata
+                .exif
+                .and_then(|exif| ExifBody::new(*exif, show_location)),
             ..Self::default()
         }
     }
