@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
-
 mod blip_folder;
 mod blip_reference;
 mod docs;
