@@ -5,6 +5,7 @@ mod docs;
 mod error;
 mod form;
 mod images;
+mod refused;
 mod service;
 mod thumbnails;
 mod types;
