@@ -6,6 +6,7 @@ mod error;
 mod exif;
 mod form;
 mod images;
+mod refused;
 mod service;
 mod thumbnails;
 mod types;

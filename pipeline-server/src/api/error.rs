@@ -2,14 +2,10 @@
 //!
 //! The body is always `{"detail": …}`; the code travels in the header `X-Error-Code`, where it is in nobody's way.
 
-use std::marker::PhantomData;
-
 use poem::http::{HeaderName, StatusCode, header};
 use poem::{IntoResponse, Response};
-use poem_openapi::payload::{Json, Payload};
-use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
-use poem_openapi::types::Type;
-use poem_openapi::{ApiResponse, Object};
+use poem_openapi::Object;
+use poem_openapi::payload::Json;
 use serde_json::Value;
 use tracing::error;
 
@@ -102,7 +98,7 @@ impl ApiError {
         }
     }
 
-    fn detail(&self) -> Detail {
+    pub(super) fn detail(&self) -> Detail {
         let text = match self {
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
@@ -146,7 +142,7 @@ impl ApiError {
     }
 
     /// When it is worth while to try again, in seconds.
-    fn retry_after(&self) -> Option<u32> {
+    pub(super) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::QueueFull | Self::StorageBusy => Some(1),
             Self::StorageFull => Some(60),
@@ -200,7 +196,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-enum Detail {
+pub(super) enum Detail {
     Text(String),
     Issue(Issue),
 }
@@ -208,7 +204,7 @@ enum Detail {
 /// The body of every refusal but 422.
 #[derive(Debug, Object)]
 #[oai(rename = "Error")]
-struct ErrorBody {
+pub(super) struct ErrorBody {
     /// What is wrong, for a person. The header `X-Error-Code` has the code for programs.
     detail: String,
 }
@@ -216,7 +212,7 @@ struct ErrorBody {
 /// The body of a refusal with status 422.
 #[derive(Debug, Object)]
 #[oai(rename = "ValidationError")]
-struct ValidationBody {
+pub(super) struct ValidationBody {
     /// What is wrong, field by field.
     detail: Vec<Issue>,
 }
@@ -224,7 +220,7 @@ struct ValidationBody {
 /// One field that is wrong.
 #[derive(Debug, Object)]
 #[oai(rename = "ValidationIssue")]
-struct Issue {
+pub(super) struct Issue {
     /// The kind of mistake, such as `missing`.
     #[oai(rename = "type")]
     kind: String,
@@ -245,84 +241,6 @@ impl Detail {
             msg: msg.to_owned(),
             input: input.map(Value::from),
         })
-    }
-}
-
-/// A group of operations that can be refused in the same ways. It exists for the OpenAPI document.
-pub(crate) trait Refusals: Send + Sync + 'static {
-    /// One example of each refusal.
-    const ALL: &'static [ApiError];
-}
-
-/// An [`ApiError`] of an operation that documents its refusals as `R` says.
-#[derive(Debug)]
-pub(crate) struct Refused<R>(ApiError, PhantomData<R>);
-
-impl<R> From<ApiError> for Refused<R> {
-    fn from(error: ApiError) -> Self {
-        Self(error, PhantomData)
-    }
-}
-
-impl<R> From<Refused<R>> for poem::Error {
-    fn from(refused: Refused<R>) -> Self {
-        Self::from_response(refused.0.into_response())
-    }
-}
-
-impl<R: Refusals> ApiResponse for Refused<R> {
-    fn meta() -> MetaResponses {
-        let mut responses: Vec<MetaResponse> = Vec::new();
-        // A request may reach any operation while the storage is busy or something is broken.
-        for error in R::ALL
-            .iter()
-            .chain(&[ApiError::Internal, ApiError::StorageBusy])
-        {
-            let status = error.status().as_u16();
-            if !responses.iter().any(|known| known.status == Some(status)) {
-                responses.push(document(error, status));
-            }
-        }
-        responses.sort_by_key(|response| response.status);
-        MetaResponses { responses }
-    }
-
-    fn register(registry: &mut Registry) {
-        ErrorBody::register(registry);
-        ValidationBody::register(registry);
-    }
-}
-
-fn document(error: &ApiError, status: u16) -> MetaResponse {
-    let schema = match error.detail() {
-        Detail::Text(_) => ErrorBody::schema_ref(),
-        Detail::Issue(_) => ValidationBody::schema_ref(),
-    };
-    let header = |name: &str, description: &str, schema| MetaHeader {
-        name: name.to_owned(),
-        description: Some(description.to_owned()),
-        required: true,
-        deprecated: false,
-        schema,
-    };
-    let mut headers = vec![header(
-        "X-Error-Code",
-        "A stable code for programs.",
-        String::schema_ref(),
-    )];
-    if error.retry_after().is_some() {
-        let about = "When to try again, in seconds.";
-        headers.push(header("Retry-After", about, u32::schema_ref()));
-    }
-    MetaResponse {
-        description: error.status().canonical_reason().unwrap_or_default(),
-        status: Some(status),
-        status_range: None,
-        content: vec![MetaMediaType {
-            content_type: <Json<ErrorBody> as Payload>::CONTENT_TYPE,
-            schema,
-        }],
-        headers,
     }
 }
 

@@ -8,7 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::base_url::BaseUrl;
-use super::error::{Refusals, Refused};
+use super::refused::{Refusals, Refused};
 use super::types::{Accepted, Image};
 use super::{ApiError, MultipartForm, Tag};
 use crate::{App, upload};

@@ -3,7 +3,7 @@
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
-use super::error::{Refusals, Refused};
+use super::refused::{Refusals, Refused};
 use super::types::StatsBody;
 use super::{ApiError, Tag};
 use crate::App;

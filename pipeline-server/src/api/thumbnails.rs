@@ -17,8 +17,8 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::error::{Refusals, Refused};
 use super::images::parse_id;
+use super::refused::{Refusals, Refused};
 use super::{ApiError, Tag};
 use crate::App;
 use crate::app::THUMBNAILS;
