@@ -73,14 +73,12 @@ impl Decoded {
 /// Wraps pixels that come from elsewhere.
 impl From<RgbImage> for Decoded {
     fn from(pixels: RgbImage) -> Self {
-        let full_size = pixels.dimensions();
-        Stored {
+        Self {
+            full_size: pixels.dimensions(),
+            content: Content::whole(&pixels),
             pixels,
-            full_size,
-            shrink: 1,
-            memory: None,
+            _memory: None,
         }
-        .upright(Orientation::NoTransforms)
     }
 }
 
