@@ -227,21 +227,26 @@ impl Error {
         }
     }
 
-    /// The error and all its causes on one line, for a person.
+    /// [`report`] of this error.
     pub fn report(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let part = error.to_string();
-            // Wrappers of other crates often repeat their source; say each thing once.
-            if !text.ends_with(&part) {
-                text.push_str(": ");
-                text.push_str(&part);
-            }
-            cause = error.source();
-        }
-        text
+        report(self)
     }
+}
+
+/// An error and all its causes on one line, for a person.
+pub fn report(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        // Wrappers of other crates often repeat their source; say each thing once.
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, T
 pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};
-pub use error::{Error, ErrorKind, LimitName, Result, SharedError};
+pub use error::{Error, ErrorKind, LimitName, Result, SharedError, report};
 pub use exif::{Exif, Gps};
 pub use image;
 pub use limits::Limits;

@@ -6,6 +6,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use pipeline_core::report;
+
 /// The result of every fallible call in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -97,20 +99,4 @@ impl Error {
             Self::System { .. } => "system-failed",
         }
     }
-}
-
-/// The error and all its causes, on one line.
-pub(crate) fn report(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        // Wrappers of other crates often repeat their source; say each thing once.
-        if !text.ends_with(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text.replace('\n', " ")
 }

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use pipeline_core::{
     Analysis, CancelToken, Caption, Cx, Error as CoreError, ErrorKind, ImagePipeline, Pipeline,
+    report,
 };
 use pipeline_store::{Job, Outcome, Store};
 use tracing::{error, info, warn};
 
-use crate::error::report;
 use crate::{Error, Result};
 
 /// How long a worker waits after the store refused it, before it asks again.

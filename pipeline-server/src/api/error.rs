@@ -2,14 +2,13 @@
 //!
 //! The body is always `{"detail": …}`; the code travels in the header `X-Error-Code`, where it is in nobody's way.
 
+use pipeline_core::report;
 use poem::http::{HeaderName, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
 use poem_openapi::payload::Json;
 use serde_json::Value;
 use tracing::error;
-
-use crate::error::report;
 
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
