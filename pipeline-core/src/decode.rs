@@ -143,9 +143,7 @@ impl Decode {
         });
         self
     }
-}
 
-impl Decode {
     /// Takes the memory for decoding out of `budget`, and waits while too little is left.
     #[must_use]
     pub fn with_budget(mut self, budget: &MemoryBudget) -> Self {

@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use image::RgbImage;
 use pipeline_core::{
-    CancelToken, Cx, Decode, Decoded, Error, Limits, MetadataStage, Source, Stage, ThumbnailSpec,
-    ThumbnailStage,
+    CancelToken, Cx, Decode, Decoded, Error, Limits, MemoryBudget, MetadataStage, Source, Stage,
+    ThumbnailSpec, ThumbnailStage,
 };
 
 fn folder() -> PathBuf {
@@ -380,4 +381,37 @@ fn decoding_stops_when_nobody_waits() {
         .run(&source, &Cx::none().with_cancel(&token))
         .unwrap_err();
     assert!(matches!(error, Error::Cancelled), "{error:?}");
+}
+
+#[test]
+fn a_jpeg_with_too_many_scans_is_refused() {
+    let progressive = source("jpeg-progressive.jpg");
+    let limits = |max_scans| Limits {
+        max_scans,
+        ..Limits::default()
+    };
+    let run = |max_scans| Decode::new(limits(max_scans)).run(&progressive, &Cx::none());
+    assert_eq!(run(3).unwrap_err().code(), "too-many-scans");
+    assert!(run(20).is_ok());
+}
+
+#[test]
+fn decoders_share_their_memory_and_give_it_back() {
+    for name in [
+        "jpeg-420.jpg",
+        "jpeg-progressive.jpg",
+        "png-rgb.png",
+        "png-interlaced.png",
+    ] {
+        let file = source(name);
+        let within = |bytes| Decode::new(Limits::default()).with_budget(&MemoryBudget::new(bytes));
+        let error = within(90 * 60 * 3).run(&file, &Cx::none()).unwrap_err();
+        assert_eq!(error.code(), "too-much-memory", "{name}");
+        // Enough for one at a time: a share that is never given back would keep the third waiting for ever.
+        let decode = within(90 * 60 * 16);
+        let patient = Cx::none().with_timeout(Duration::from_secs(10));
+        for _ in 0..3 {
+            decode.run(&file, &patient).unwrap();
+        }
+    }
 }
