@@ -168,14 +168,7 @@ fn a_stop_finishes_the_request_in_progress() {
     let (now, later) = body.split_at(body.len() / 2);
     let length = body.len().to_string();
     let mut upload = server
-        .request("POST", "/api/images")
-        .header(
-            "Content-Type",
-            &format!(
-                "multipart/form-data; boundary=\"{}\"",
-                crate::http::BOUNDARY
-            ),
-        )
+        .form()
         .header("Content-Length", &length)
         .header("Expect", "100-continue")
         .start();

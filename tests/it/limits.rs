@@ -1,6 +1,6 @@
 //! What is refused because there is too much of it, and uploads that break off.
 
-use crate::http::{BOUNDARY, Form};
+use crate::http::Form;
 use crate::support::{Gate, PHOTO, Server, id_of, until};
 
 const MAX: u64 = 100_000;
@@ -8,10 +8,6 @@ const TOO_LARGE: &str = "The upload is larger than the limit of 100000 bytes.";
 
 fn small() -> Server {
     Server::with(|config| config.max_upload_bytes = MAX, None)
-}
-
-fn content_type() -> String {
-    format!("multipart/form-data; boundary=\"{BOUNDARY}\"")
 }
 
 fn picture(size: u64) -> Vec<u8> {
@@ -34,9 +30,7 @@ fn exactly_at_the_limit_is_accepted_and_one_byte_more_is_not() {
 fn a_body_in_chunks_is_counted_while_it_is_read() {
     let server = small();
     let body = Form::file("cat.jpg", "image/jpeg", &picture(20 * MAX));
-    let request = server
-        .request("POST", "/api/images")
-        .header("Content-Type", &content_type());
+    let request = server.form();
     request
         .chunked(&body, 1_000)
         .send()
@@ -47,10 +41,7 @@ fn a_body_in_chunks_is_counted_while_it_is_read() {
 #[test]
 fn a_length_over_the_limit_is_refused_before_the_body_is_sent() {
     let server = small();
-    let head = server
-        .request("POST", "/api/images")
-        .header("Content-Type", &content_type())
-        .header("Content-Length", "50000000");
+    let head = server.form().header("Content-Length", "50000000");
     head.clone()
         .send()
         .refused(413, "upload-too-large", TOO_LARGE);
@@ -111,8 +102,7 @@ fn a_connection_that_breaks_off_leaves_nothing() {
     let server = Server::with(|config| config.max_queue = 1, None);
     let body = Form::file("cat.jpg", "image/jpeg", &picture(2_000_000));
     let head = server
-        .request("POST", "/api/images")
-        .header("Content-Type", &content_type())
+        .form()
         .header("Content-Length", &body.len().to_string());
     for sent in [0, 10, 200, 1_000_000, body.len() - 1] {
         let mut connection = head.clone().start();
@@ -125,5 +115,17 @@ fn a_connection_that_breaks_off_leaves_nothing() {
     assert_eq!(
         (server.files("originals"), server.stats()["total"].as_u64()),
         (1, Some(1))
+    );
+}
+
+#[test]
+fn a_picture_that_needs_too_much_memory_fails_alone() {
+    let server = Server::with(|config| config.decode_memory_bytes = 10_000, None);
+    let envelope = server.process(PHOTO);
+    assert_eq!(envelope["status"], "failed");
+    assert_eq!(envelope["error_code"], "too-much-memory");
+    assert_eq!(
+        server.process(&crate::support::png(8, 8))["status"],
+        "success"
     );
 }

@@ -96,14 +96,17 @@ impl Server {
         self.request("GET", path).send()
     }
 
+    /// A request to upload a form, whose body is still to come.
+    pub(crate) fn form(&self) -> Request {
+        self.request("POST", "/api/images").header(
+            "Content-Type",
+            &format!("multipart/form-data; boundary=\"{BOUNDARY}\""),
+        )
+    }
+
     /// A request to upload `body`, which is a whole multipart body.
     pub(crate) fn post(&self, body: Vec<u8>) -> Request {
-        self.request("POST", "/api/images")
-            .header(
-                "Content-Type",
-                &format!("multipart/form-data; boundary=\"{BOUNDARY}\""),
-            )
-            .body(body)
+        self.form().body(body)
     }
 
     pub(crate) fn upload(&self, name: &str, content_type: &str, bytes: &[u8]) -> Reply {

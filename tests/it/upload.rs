@@ -263,16 +263,7 @@ fn a_large_picture_arrives_unchanged_in_any_pieces() {
     let mut bytes = PHOTO.to_vec();
     bytes.resize(1_000_003, 7);
     let body = Form::file("cat.jpg", "image/jpeg", &bytes);
-    let chunked = server
-        .request("POST", "/api/images")
-        .header(
-            "Content-Type",
-            &format!(
-                "multipart/form-data; boundary=\"{}\"",
-                crate::http::BOUNDARY
-            ),
-        )
-        .chunked(&body, 4_099);
+    let chunked = server.form().chunked(&body, 4_099);
     for request in [server.post(body), chunked] {
         let id = id_of(&request.send());
         server.wait_idle();
