@@ -20,7 +20,7 @@ pub use budget::MemoryBudget;
 #[cfg(feature = "blip")]
 pub use candle_core;
 #[cfg(feature = "blip")]
-pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Tag};
+pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Precision, Tag};
 pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};
