@@ -2,7 +2,7 @@
 //!
 //! Weights lie in panels of 16 outputs. A tile of six rows and a panel is computed at a time, so that all its sums stay
 //! in the vector registers of an AVX2 processor: 6 × 2 vectors of sums, 2 of weights, 1 of the rows. (Goto and van de
-//! Geijn 2008 and the BLIS papers describe the scheme.) Each sum runs over its row from first to last, whatever stands
+//! Geijn 2008 and the BLIS papers describe the scheme.) Each sum runs over its row in the same order, whatever stands
 //! beside it, so that no result depends on how rows and panels are shared between threads.
 
 mod fixed;

@@ -188,42 +188,53 @@ mod avx2 {
             stretches(
                 job,
                 #[inline(always)]
-                |left, panel, sums, first| match sums.len() {
-                    6 => tile::<6>(simd, left, panel, sums, first),
-                    5 => tile::<5>(simd, left, panel, sums, first),
-                    4 => tile::<4>(simd, left, panel, sums, first),
-                    3 => tile::<3>(simd, left, panel, sums, first),
-                    2 => tile::<2>(simd, left, panel, sums, first),
-                    _ => tile::<1>(simd, left, panel, sums, first),
+                |left, panel, sums, first| {
+                    let mut from = 0;
+                    let count = sums.len();
+                    // Adding integers takes a cycle only, so three rows at a time are enough to keep all units busy;
+                    // with six, the compiler runs out of registers.
+                    for sums in sums.chunks_mut(3) {
+                        match sums.len() {
+                            3 => rows::<3>(simd, left, count, from, panel, sums, first),
+                            2 => rows::<2>(simd, left, count, from, panel, sums, first),
+                            _ => rows::<1>(simd, left, count, from, panel, sums, first),
+                        }
+                        from += sums.len();
+                    }
                 },
             );
         }
     }
 
+    /// `N` rows of a tile of `count`, the first of them at `from`.
     #[inline(always)]
-    fn tile<const M: usize>(
+    fn rows<const N: usize>(
         simd: V3,
         left: &[[i32; PAIRS]],
+        count: usize,
+        from: usize,
         panel: &[[[i32; LANES]; PAIRS]],
         sums: &mut [[i32; LANES]],
         first: bool,
     ) {
         let (rows, _) = V3::as_mut_simd_i32s(sums.as_flattened_mut());
-        let rows: &mut [[i32x8; 2]; M] = rows
+        let rows: &mut [[i32x8; 2]; N] = rows
             .as_chunks_mut()
             .0
             .try_into()
-            .expect("the tile has a row of sums for each of its rows");
+            .expect("there are sums for each row");
         let mut sums = if first {
-            [[simd.splat_i32x8(0); 2]; M]
+            [[simd.splat_i32x8(0); 2]; N]
         } else {
             *rows
         };
-        let (left, _) = left.as_chunks::<M>();
         let (panel, _) = V3::as_simd_i32s(panel.as_flattened().as_flattened());
         let (panel, _) = panel.as_chunks::<2>();
         let (panel, _) = panel.as_chunks::<PAIRS>();
-        for (values, weights) in left.iter().zip(panel) {
+        for (values, weights) in left.chunks_exact(count).zip(panel) {
+            let Some(values) = values[from..].first_chunk::<N>() else {
+                break;
+            };
             for (position, weights) in weights.iter().enumerate() {
                 for (values, sums) in values.iter().zip(&mut sums) {
                     let value = cast(simd.splat_i32x8(values[position]));

@@ -8,8 +8,9 @@ use pulp::{Simd, WithSimd};
 use super::{Format, Job, LANES, Room, TILE};
 use crate::caption::lanes::dispatch;
 
-/// Blocks of a row that are multiplied before the next tile: as many as keep a panel's part in the innermost cache.
-const STRETCH: usize = 24;
+/// Blocks of a row that are multiplied before the next tile: few enough that a panel's part stays in the innermost
+/// cache.
+const STRETCH: usize = 16;
 
 pub(in super::super) struct Float;
 
@@ -138,12 +139,7 @@ fn multiply_tile<S: Simd, const V: usize, const M: usize>(
         .0
         .try_into()
         .expect("the tile has a row of sums for each of its rows");
-    // A copy, so that the sums live in registers.
-    let mut sums = if first {
-        [[simd.splat_f32s(0.0); V]; M]
-    } else {
-        *rows
-    };
+    let mut sums = [[simd.splat_f32s(0.0); V]; M];
     let (tile, _) = tile.as_chunks::<M>();
     for (values, weights) in tile.iter().zip(panel) {
         for (position, weights) in weights.iter().enumerate() {
@@ -152,6 +148,14 @@ fn multiply_tile<S: Simd, const V: usize, const M: usize>(
                 for (weight, sum) in weights.iter().zip(sums) {
                     *sum = simd.mul_add_e_f32s(value, *weight, *sum);
                 }
+            }
+        }
+    }
+    if !first {
+        // Stretches are summed on their own first: rounding errors grow with the length of a sum.
+        for (sums, rows) in sums.iter_mut().zip(&*rows) {
+            for (sum, before) in sums.iter_mut().zip(rows) {
+                *sum = simd.add_f32s(*before, *sum);
             }
         }
     }
