@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use crate::fingerprint;
 use crate::{
-    BoxStage, Caption, CaptionStage, Cx, Decode, Limits, MemoryBudget, Metadata, MetadataStage,
-    Result, Source, Stage, StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
+    BoxStage, Caption, CaptionStage, Cx, Decode, FingerprintStage, Limits, MemoryBudget, Metadata,
+    MetadataStage, Result, Source, Stage, StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
 };
 
 /// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
@@ -41,7 +42,7 @@ impl<S: Stage<Source> + ?Sized> Pipeline for S {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Analysis {
-    /// Facts from the header.
+    /// Facts from the header, and the fingerprint of the pixels.
     pub metadata: Metadata,
     /// One for each [`ThumbnailSpec`], in their order.
     pub thumbnails: Vec<Thumbnail>,
@@ -49,7 +50,8 @@ pub struct Analysis {
     pub caption: Option<Result<Caption>>,
 }
 
-/// The stock pipeline: metadata from the header, one decode, thumbnails and a caption from its pixels.
+/// The stock pipeline: metadata from the header, one decode, and from its pixels thumbnails, a fingerprint and a
+/// caption.
 ///
 /// It is made of the same stages and adapters that you have; a panic in any of them is an error of that picture.
 ///
@@ -141,22 +143,27 @@ impl ImagePipelineBuilder {
             decode = decode.with_budget(budget);
         }
         // Whoever looks at the pixels says how many it wants; without a word from the captioner, it gets them all.
-        let longest_box = self.thumbnails.iter().map(|spec| spec.box_side).max();
+        let boxes = self.thumbnails.iter().map(|spec| spec.box_side);
+        let longest_box = boxes.fold(fingerprint::SIDE, u32::max);
         let caption_side = self.captions.as_ref().map_or(Some(0), CaptionStage::detail);
-        if let (Some(longer), Some(shorter)) = (longest_box.or(caption_side), caption_side) {
-            decode = decode.keep_at_least(longer, shorter);
+        if let Some(shorter) = caption_side {
+            decode = decode.keep_at_least(longest_box, shorter);
         }
         let pictures = (
             ThumbnailStage::new(self.thumbnails).catch_panic(),
+            FingerprintStage::new().catch_panic(),
             self.captions
                 .map(|captions| captions.catch_panic().attempt()),
         );
         let stages = (
-            MetadataStage::new().catch_panic(),
+            MetadataStage::new().with_limits(self.limits).catch_panic(),
             decode.catch_panic().then(pictures),
         )
-            .map(|(metadata, (thumbnails, caption))| Analysis {
-                metadata,
+            .map(|(metadata, (thumbnails, fingerprint, caption))| Analysis {
+                metadata: Metadata {
+                    fingerprint: Some(fingerprint),
+                    ..metadata
+                },
                 thumbnails,
                 caption,
             })
