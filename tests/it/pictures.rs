@@ -73,9 +73,12 @@ fn every_kind_of_picture_comes_out_as_pillow_has_it() {
         );
         // Plain files are the same to the bit. Conversions of ink and profiles round differently, and the answers for
         // ink and YCCK are those of the picture before JPEG took its share.
-        let (mean_bound, most_bound) = match stem(&name).split_once('-').unwrap_or((&name, "")).0 {
-            "cmyk" | "ycck" => (2.0, 24),
-            "icc" => (0.6, 3),
+        // Of a profile with tables, each reader also interpolates in its own way.
+        let kind: Vec<&str> = stem(&name).split('-').collect();
+        let (mean_bound, most_bound) = match kind[..] {
+            ["cmyk" | "ycck", ..] => (2.0, 24),
+            ["icc", "cmyk", ..] => (1.0, 5),
+            ["icc", ..] => (0.6, 3),
             _ => (0.0, 0),
         };
         assert!(
