@@ -7,6 +7,7 @@ mod blip_folder;
 mod blip_reference;
 mod docs;
 mod envelope;
+mod fast;
 mod fingerprints;
 mod http;
 mod lifecycle;
