@@ -203,10 +203,10 @@ fn many_pictures() {
 
 #[test]
 fn directories_that_overlap() {
-    let block = overlapping_directories(60_000);
+    let block = overlapping_directories(60_000, 8);
     let in_jpeg = segment(0xe1, &[b"Exif\0\0", &block[..]].concat());
     comes_out("jpeg", Jpeg::SMALL.baseline(&in_jpeg));
-    let large = overlapping_directories(8 << 20);
+    let large = overlapping_directories(8 << 20, 0xff);
     comes_out("png", Png::SMALL.whole(&chunk(b"eXIf", &large)));
 }
 

@@ -146,16 +146,17 @@ impl Jpeg {
     }
 }
 
-/// An EXIF block of `length` bytes in which a thousand directories overlap: read one after the other, they have
-/// millions of fields.
-pub(crate) fn overlapping_directories(length: usize) -> Vec<u8> {
+/// An EXIF block in which two thousand directories overlap: read one after the other, they have 4 million fields in
+/// 60,000 bytes.
+pub(crate) fn overlapping_directories(length: usize, fill: u8) -> Vec<u8> {
+    let count = 2_000_u16;
     let mut block = b"II*\0\x08\0\0\0".to_vec();
-    block.extend(1_000_u16.to_le_bytes());
-    for number in 0..1_000_u32 {
-        // The pointer to the camera's directory, a thousand times, each to another place.
+    block.extend(count.to_le_bytes());
+    for number in 0..u32::from(count) {
+        // A pointer to the camera's directory, each to another place, where `fill` is how many fields there are.
         block.extend([0x69, 0x87, 4, 0, 1, 0, 0, 0]);
-        block.extend((20_000 + 2 * number).to_le_bytes());
+        block.extend((12 * u32::from(count) + 20 + 2 * number).to_le_bytes());
     }
-    block.resize(length, 1);
+    block.resize(length, fill);
     block
 }

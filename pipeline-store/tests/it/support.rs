@@ -151,7 +151,8 @@ pub(crate) fn is_processing(store: &Store, id: ImageId) -> bool {
 /// As a pipeline would make it; the type has no constructor.
 pub(crate) fn metadata() -> Metadata {
     serde_json::from_str(
-        r#"{"width": 640, "height": 480, "format": "jpg", "size_bytes": 9, "orientation": 6}"#,
+        r#"{"width": 640, "height": 480, "format": "jpg", "size_bytes": 9, "orientation": 6,
+            "fingerprint": {"perceptual_hash": "00ff00000000abcd", "thumbhash": "AQIDBAU="}}"#,
     )
     .unwrap()
 }
