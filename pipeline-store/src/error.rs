@@ -78,7 +78,16 @@ pub enum Error {
         /// What SQLite or the system said.
         source: BoxError,
     },
-    /// SQLite failed in another way.
+    /// The data folder cannot be written to any more: it has become read-only, or somebody took the right to write
+    /// away. Worth trying again once that is mended.
+    #[error("cannot {op}: the data folder cannot be written to")]
+    Unwritable {
+        /// What was attempted.
+        op: &'static str,
+        /// What SQLite or the system said.
+        source: BoxError,
+    },
+    /// SQLite failed in another way, such as an error of the disk.
     #[error("cannot {op}")]
     Sqlite {
         /// What was attempted.
@@ -126,6 +135,7 @@ impl Error {
             Self::Corrupt { .. } => "store-corrupt",
             Self::Busy { .. } => "store-busy",
             Self::Full { .. } => "store-full",
+            Self::Unwritable { .. } => "store-unwritable",
             Self::Sqlite { .. } => "store-failed",
             Self::Io { .. } => "store-io-failed",
             Self::OriginalLost { .. } => "original-lost",
@@ -133,15 +143,33 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later with nothing changed by the caller.
+    /// Whether the same call may succeed later with nothing changed by the caller: a lock may go, somebody may make
+    /// room or mend the disk. Nothing was stored.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Full { .. })
+        match self {
+            Self::Busy { .. } | Self::Full { .. } | Self::Unwritable { .. } | Self::Io { .. } => {
+                true
+            }
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory)
+            ),
+            _ => false,
+        }
     }
 
     pub(crate) fn open(path: &Path, source: impl Into<BoxError>) -> Self {
         Self::Open {
             path: path.to_owned(),
             source: source.into(),
+        }
+    }
+
+    /// An error on the way to an open store, where a folder that cannot be written to will stay so.
+    pub(crate) fn opening(self, dir: &Path) -> Self {
+        match self {
+            Self::Unwritable { source, .. } => Self::open(dir, source),
+            error => error,
         }
     }
 
@@ -159,6 +187,12 @@ impl Error {
                 op,
                 source: source.into(),
             },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::Unwritable {
+                    op,
+                    source: source.into(),
+                }
+            }
             _ => Self::Io {
                 op,
                 path: path.to_owned(),
@@ -196,7 +230,10 @@ impl Error {
                 Self::corrupt(op, path, source)
             }
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                Self::open(path.parent().unwrap_or(path), source)
+                Self::Unwritable {
+                    op,
+                    source: source.into(),
+                }
             }
             _ => Self::Sqlite { op, source },
         }
@@ -234,6 +271,7 @@ mod tests {
             said_by_sqlite(ffi::SQLITE_CORRUPT),
             said_by_sqlite(ffi::SQLITE_BUSY),
             said_by_sqlite(ffi::SQLITE_FULL),
+            said_by_sqlite(ffi::SQLITE_READONLY),
             said_by_sqlite(ffi::SQLITE_ERROR),
             Error::io("read the original", Path::new("data/originals"), broken()),
             Error::OriginalLost {
@@ -264,6 +302,7 @@ mod tests {
                  folder from a copy",
                 "store-busy | cannot count images: another program has locked the database",
                 "store-full | cannot count images: no space left for the data folder",
+                "store-unwritable | cannot count images: the data folder cannot be written to",
                 "store-failed | cannot count images",
                 "store-io-failed | cannot read the original: data/originals",
                 "original-lost | the original of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is gone or damaged",
@@ -279,7 +318,32 @@ mod tests {
             .filter(|e| e.is_retryable())
             .map(Error::code)
             .collect();
-        assert_eq!(retryable, ["store-busy", "store-full"]);
+        assert_eq!(
+            retryable,
+            [
+                "store-busy",
+                "store-full",
+                "store-unwritable",
+                "store-io-failed"
+            ]
+        );
+        assert!(said_by_sqlite(ffi::SQLITE_IOERR).is_retryable());
+        assert!(said_by_sqlite(ffi::SQLITE_NOMEM).is_retryable());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_one_error_whoever_meets_it() {
+        let errors = [
+            Error::upload(io::ErrorKind::ReadOnlyFilesystem.into()),
+            Error::upload(io::ErrorKind::PermissionDenied.into()),
+            said_by_sqlite(ffi::SQLITE_READONLY),
+            said_by_sqlite(ffi::SQLITE_CANTOPEN),
+        ];
+        for error in errors {
+            assert!(matches!(error, Error::Unwritable { .. }), "{error:?}");
+            let error = error.opening(Path::new("data"));
+            assert!(matches!(error, Error::Open { .. }), "{error:?}");
+        }
     }
 
     #[test]
@@ -300,10 +364,6 @@ mod tests {
         assert!(matches!(
             said_by_sqlite(ffi::SQLITE_NOTADB),
             Error::Corrupt { .. }
-        ));
-        assert!(matches!(
-            said_by_sqlite(ffi::SQLITE_READONLY),
-            Error::Open { .. }
         ));
     }
 }

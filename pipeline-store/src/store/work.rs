@@ -2,19 +2,61 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pipeline_core::Source;
 use sha2::{Digest, Sha256};
 
-use super::{Inner, Store};
+use super::{Inner, MAX_ATTEMPTS, Store};
+use crate::fail_point::fail_point;
 use crate::{Error, Job, Outcome, Result, images, jobs};
 
 impl Store {
-    /// Claims the oldest image that waits; `None` if none does.
+    /// Claims the oldest image that waits; `None` if none does. `worker` says who has it, for people who look into the
+    /// database.
+    ///
+    /// The image is the worker's for [`StoreConfig::lease`](crate::StoreConfig::lease), and for as long again after
+    /// every [`Store::renew`].
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn claim(&self) -> Result<Option<Job>> {
-        self.inner.db.write("claim a job", |tx| jobs::claim(tx))
+    pub fn claim(&self, worker: &str) -> Result<Option<Job>> {
+        let until = self.lease_end();
+        let claimed = self
+            .inner
+            .db
+            .write("claim a job", |tx| jobs::claim(tx, worker, until));
+        if let Ok(Some(_)) = claimed {
+            fail_point("claimed").ok();
+        }
+        claimed
+    }
+
+    /// Puts off the end of a job's lease.
+    ///
+    /// # Errors
+    /// [`Error::JobLost`] if the job is no longer the caller's.
+    pub fn renew(&self, job: &Job) -> Result<()> {
+        let until = self.lease_end();
+        let renewed = self
+            .inner
+            .db
+            .write("renew a lease", |tx| jobs::renew(tx, job, until))?;
+        held(renewed, job)
+    }
+
+    /// Whether the job is still the caller's.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn is_held(&self, job: &Job) -> Result<bool> {
+        self.inner
+            .db
+            .read("look at a job", |tx| jobs::is_held(tx, job))
+    }
+
+    fn lease_end(&self) -> Timestamp {
+        let Inner { lease, clock, .. } = &*self.inner;
+        clock.now().checked_add(*lease).unwrap_or(Timestamp::MAX)
     }
 
     /// Reads the original of a claimed image into memory, and makes sure that it is what was received.
@@ -43,27 +85,29 @@ impl Store {
     pub fn complete(&self, job: &Job, outcome: &Outcome<'_>, took: Duration) -> Result<()> {
         const OP: &str = "store a result";
         let Inner { db, blobs, .. } = &*self.inner;
-        // Whoever holds the job now may have stored thumbnails that must not be replaced.
         if !db.read(OP, |tx| jobs::is_held(tx, job))? {
             return Err(Error::JobLost { id: job.id });
         }
         let doubt = blobs.doubt(job.id)?;
-        blobs.put_thumbnails(job.id, outcome.thumbnails)?;
-        let stored = db.write(OP, |tx| {
-            if jobs::finish(tx, job)? {
-                images::succeed(tx, job.seq, outcome, took)?;
-                return Ok(true);
-            }
-            Ok(false)
-        })?;
-        if stored {
-            return Ok(());
+        let stored = blobs
+            .put_thumbnails(job, outcome.thumbnails)
+            .and_then(|files| {
+                fail_point("completing").ok();
+                let held = db.write(OP, |tx| {
+                    let held = jobs::finish(tx, job)?;
+                    if held {
+                        images::succeed(tx, job.seq, outcome, &files, took)?;
+                    }
+                    Ok(held)
+                })?;
+                self::held(held, job)
+            });
+        fail_point("completed").ok();
+        if stored.is_err() {
+            // Nobody else knows of these files: whoever holds the job now has others.
+            blobs.take_back_thumbnails(job, outcome.thumbnails.len(), doubt);
         }
-        // Deleted while the thumbnails were on their way.
-        if !db.read(OP, |tx| images::exists(tx, job.id))? {
-            blobs.undo(job.id, doubt);
-        }
-        Err(Error::JobLost { id: job.id })
+        stored
     }
 
     /// Stores that the work on an image failed, and why, and ends the job. `code` is for programs, `message` for people.
@@ -81,15 +125,34 @@ impl Store {
         held(ended, job)
     }
 
+    /// Ends an attempt that came to no end, such as one that took too long. The image waits again at its old place, and
+    /// this returns `true`; or it fails with `code` and `message`, as [`Store::fail`] does, if no attempt is left.
+    ///
+    /// # Errors
+    /// As [`Store::complete`].
+    pub fn retry(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<bool> {
+        let again = job.attempt < MAX_ATTEMPTS;
+        if again {
+            self.let_wait(job, true)?;
+        } else {
+            self.fail(job, code, message, took)?;
+        }
+        Ok(again)
+    }
+
     /// Hands an image back unfinished: it waits again at its old place, and the attempt does not count.
     ///
     /// # Errors
     /// As [`Store::complete`].
     pub fn release(&self, job: &Job) -> Result<()> {
+        self.let_wait(job, false)
+    }
+
+    fn let_wait(&self, job: &Job, counts: bool) -> Result<()> {
         let released = self
             .inner
             .db
-            .write("release a job", |tx| jobs::release(tx, job))?;
+            .write("release a job", |tx| jobs::release(tx, job, counts))?;
         held(released, job)
     }
 
@@ -126,7 +189,7 @@ mod tests {
         let mut upload = store.begin_upload().unwrap();
         upload.write_all(b"bytes").unwrap();
         let id = store.accept(upload, "cat.jpg").unwrap();
-        let job = store.claim().unwrap().unwrap();
+        let job = store.claim("worker").unwrap().unwrap();
         let metadata = serde_json::from_str(
             r#"{"width": 1, "height": 1, "format": "png", "size_bytes": 5, "orientation": 1}"#,
         )
@@ -137,7 +200,7 @@ mod tests {
             caption: None,
             caption_error: None,
         };
-        let thumbnails = store.inner.blobs.thumbnail(id, 0);
+        let thumbnails = store.inner.blobs.thumbnail(id, "1-0.jpg");
         let thumbnails = thumbnails.parent().unwrap();
 
         let completed = thread::scope(|scope| {
