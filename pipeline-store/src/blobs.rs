@@ -142,10 +142,11 @@ impl Blobs {
     /// Removes what [`Blobs::put_thumbnails`] has stored, or a part of it; where that fails, the next sweep does it.
     pub(crate) fn take_back_thumbnails(&self, job: &Job, count: usize, doubt: Doubt) {
         let folder = self.thumbnail_folder(job.id);
-        let files = (0..count).map(|position| folder.join(format!("{}-{position}.jpg", job.claim)));
-        let all_gone = files.fold(true, |gone, file| {
-            if_found(fs::remove_file(file)).is_ok() && gone
-        });
+        let mut all_gone = true;
+        for position in 0..count {
+            let file = folder.join(format!("{}-{position}.jpg", job.claim));
+            all_gone &= if_found(fs::remove_file(file)).is_ok();
+        }
         // Files of another holder keep the folder.
         fs::remove_dir(&folder).ok();
         if !all_gone {
@@ -214,5 +215,5 @@ impl Blobs {
 /// The size of a file in bytes, if there is one of that name.
 fn size(path: &Path) -> Option<u64> {
     let file = fs::metadata(path).ok()?;
-    file.is_file().then(|| file.len())
+    file.is_file().then_some(file.len())
 }

@@ -177,47 +177,103 @@ fn held(held: bool, job: &Job) -> Result<()> {
 mod tests {
     use std::fs;
     use std::io::Write;
+    use std::path::Path;
     use std::thread;
 
-    use super::*;
-    use crate::StoreConfig;
+    use pipeline_core::Thumbnail;
+    use tempfile::TempDir;
 
-    #[test]
-    fn a_deletion_that_overtakes_the_result_leaves_no_thumbnails() {
+    use super::*;
+    use crate::{ImageId, StoreConfig};
+
+    /// A store with one image, which is claimed.
+    fn claimed() -> (TempDir, Store, ImageId, Job) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
         let mut upload = store.begin_upload().unwrap();
         upload.write_all(b"bytes").unwrap();
         let id = store.accept(upload, "cat.jpg").unwrap();
         let job = store.claim("worker").unwrap().unwrap();
+        (dir, store, id, job)
+    }
+
+    fn thumbnails(jpeg: &'static [u8]) -> [Thumbnail; 1] {
+        [Thumbnail {
+            name: "small".into(),
+            width: 1,
+            height: 1,
+            jpeg: jpeg.into(),
+        }]
+    }
+
+    /// Completes `job`, and lets `meanwhile` run after the files are there and before the result is.
+    fn complete_and(
+        store: &Store,
+        job: &Job,
+        meanwhile: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
         let metadata = serde_json::from_str(
             r#"{"width": 1, "height": 1, "format": "png", "size_bytes": 5, "orientation": 1}"#,
         )
         .unwrap();
+        let thumbnails = thumbnails(b"by the first");
         let outcome = Outcome {
             metadata: &metadata,
-            thumbnails: &[],
+            thumbnails: &thumbnails,
             caption: None,
             caption_error: None,
         };
-        let thumbnails = store.inner.blobs.thumbnail(id, "1-0.jpg");
-        let thumbnails = thumbnails.parent().unwrap();
-
-        let completed = thread::scope(|scope| {
-            let delete = |tx: &rusqlite::Transaction<'_>| {
-                let completing = scope.spawn(|| store.complete(&job, &outcome, Duration::ZERO));
+        let folder = store.inner.blobs.thumbnail(job.id, "");
+        thread::scope(|scope| {
+            let work = |tx: &rusqlite::Transaction<'_>| {
+                let completing = scope.spawn(|| store.complete(job, &outcome, Duration::ZERO));
                 // The files are there, and the other thread waits for this transaction to end.
-                while !thumbnails.exists() && !completing.is_finished() {
+                while names(&folder).is_empty() && !completing.is_finished() {
                     thread::yield_now();
                 }
-                assert!(images::delete(tx, id)?);
+                meanwhile(tx)?;
                 Ok(completing)
             };
-            let completing = store.inner.db.write("delete an image", delete).unwrap();
+            let completing = store.inner.db.write("meanwhile", work).unwrap();
             completing.join().unwrap()
+        })
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        entries
+            .map(|entry| name(entry).into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_deletion_that_overtakes_the_result_leaves_no_thumbnails() {
+        let (dir, store, id, job) = claimed();
+        let completed = complete_and(&store, &job, |tx| images::delete(tx, id).map(drop));
+        assert!(matches!(completed, Err(Error::JobLost { .. })));
+        let folder = store.inner.blobs.thumbnail(id, "");
+        assert!(!folder.exists());
+        assert!(names(&dir.path().join("tmp")).is_empty());
+    }
+
+    #[test]
+    fn a_lease_that_ends_before_the_result_is_there_leaves_the_files_of_the_next_worker_alone() {
+        let (dir, store, id, first) = claimed();
+        let completed = complete_and(&store, &first, |tx| {
+            jobs::end_leases(tx, None, MAX_ATTEMPTS)?;
+            let second = jobs::claim(tx, "second", store.lease_end())?.unwrap();
+            let files = store
+                .inner
+                .blobs
+                .put_thumbnails(&second, &thumbnails(b"by the second"));
+            files.unwrap();
+            Ok(())
         });
         assert!(matches!(completed, Err(Error::JobLost { .. })));
-        assert!(!thumbnails.exists());
-        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+        let folder = store.inner.blobs.thumbnail(id, "");
+        assert_eq!(names(&folder), ["2-0.jpg"]);
+        assert_eq!(fs::read(folder.join("2-0.jpg")).unwrap(), b"by the second");
+        assert!(names(&dir.path().join("tmp")).is_empty());
     }
 }

@@ -65,7 +65,7 @@ impl Patient {
     fn is_mended(&self, problem: &Problem) {
         let before = files(self.path());
         let examined = self.examine();
-        assert_eq!(examined.found, [problem.clone()]);
+        assert_eq!(examined.found, std::slice::from_ref(problem));
         assert_eq!(examined.remaining, examined.found);
         let sqlite = |path: &&std::path::PathBuf| path.to_string_lossy().contains("sqlite-");
         let after = files(self.path());
@@ -73,7 +73,7 @@ impl Patient {
         let before: Vec<_> = before.iter().filter(|path| !sqlite(path)).collect();
         assert_eq!(after, before);
         let mended = self.mend();
-        assert_eq!(mended.found, [problem.clone()]);
+        assert_eq!(mended.found, std::slice::from_ref(problem));
         assert_eq!(mended.remaining, []);
     }
 }
