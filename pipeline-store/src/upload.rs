@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 /// Dropped before that, it leaves nothing behind. [`Error::upload`](crate::Error::upload) converts its errors.
 #[must_use = "an upload that is dropped is thrown away"]
 pub struct Upload {
-    file: Temporary,
+    // Boxed: a receiver moves the upload from thread to thread with every block.
+    file: Box<Temporary>,
     hasher: Sha256,
     size_bytes: u64,
 }
@@ -27,7 +28,7 @@ pub(crate) struct Received {
 impl Upload {
     pub(crate) fn new(file: Temporary) -> Self {
         Self {
-            file,
+            file: Box::new(file),
             hasher: Sha256::new(),
             size_bytes: 0,
         }
@@ -40,7 +41,7 @@ impl Upload {
 
     pub(crate) fn finish(self) -> Received {
         Received {
-            file: self.file,
+            file: *self.file,
             sha256: self.hasher.finalize().into(),
             size_bytes: self.size_bytes,
         }

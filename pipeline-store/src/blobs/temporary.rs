@@ -30,7 +30,6 @@ type InUse = Mutex<HashSet<OsString>>;
 #[derive(Debug)]
 pub(crate) struct Temporary {
     file: NamedTempFile,
-    name: OsString,
     in_use: Arc<InUse>,
 }
 
@@ -56,11 +55,9 @@ impl Temporaries {
     /// An empty file whose name begins with `prefix`.
     pub(super) fn file(&self, prefix: &str) -> io::Result<Temporary> {
         let file = Builder::new().prefix(prefix).tempfile_in(&self.folder)?;
-        let name = file.path().file_name().unwrap_or_default().to_owned();
-        lock(&self.in_use).insert(name.clone());
+        lock(&self.in_use).insert(name(&file).to_owned());
         Ok(Temporary {
             file,
-            name,
             in_use: Arc::clone(&self.in_use),
         })
     }
@@ -136,7 +133,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        lock(&self.in_use).remove(&self.name);
+        lock(&self.in_use).remove(name(&self.file));
     }
 }
 
@@ -145,6 +142,10 @@ impl Doubt {
     pub(crate) fn keep(mut self) {
         self.0.file.disable_cleanup(true);
     }
+}
+
+fn name(file: &NamedTempFile) -> &OsStr {
+    file.path().file_name().unwrap_or_default()
 }
 
 fn doubted(name: &OsStr) -> Option<ImageId> {
