@@ -32,7 +32,7 @@ fn store(criterion: &mut Criterion) {
     let full = Store::open(&folder.path().join("full"), &StoreConfig::default()).unwrap();
     for _ in 0..IMAGES {
         accept(&full, b"small");
-        let job = full.claim().unwrap().unwrap();
+        let job = full.claim("worker").unwrap().unwrap();
         full.fail(
             &job,
             "unknown-format",

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .thumbnails([ThumbnailSpec::new("small", 256)])
         .captions(CaptionStage::new(Blip::tiny()?))
         .build();
-    while let Some(job) = store.claim()? {
+    while let Some(job) = store.claim("worker")? {
         let started = Instant::now();
         match pipeline.process(&store.original(&job)?, &Cx::none()) {
             Ok(analysis) => {

@@ -1,7 +1,7 @@
 //! How long a call may run, and whether anybody still waits for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -24,6 +24,7 @@ use crate::{Error, Result};
 pub struct Cx {
     deadline: Option<Instant>,
     cancel: Option<CancelToken>,
+    pulse: Option<Pulse>,
 }
 
 impl Cx {
@@ -53,11 +54,21 @@ impl Cx {
         self
     }
 
+    /// Lets `pulse` tell others that the work goes on.
+    #[must_use]
+    pub fn with_pulse(mut self, pulse: &Pulse) -> Self {
+        self.pulse = Some(pulse.clone());
+        self
+    }
+
     /// Returns an error if the work should stop.
     ///
     /// # Errors
     /// [`Error::Cancelled`] or [`Error::DeadlineExceeded`].
     pub fn check(&self) -> Result<()> {
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Err(Error::Cancelled);
         }
@@ -92,9 +103,40 @@ impl CancelToken {
     }
 }
 
+/// A sign of life, shared by all clones: it beats whenever the work looks at its [`Cx`].
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// A pulse that has not beaten yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that the work goes on.
+    pub fn beat(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has beaten. Work that stands still leaves it as it is.
+    pub fn beats(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pulse_beats_with_every_look() {
+        let pulse = Pulse::new();
+        let cx = Cx::none().with_pulse(&pulse);
+        assert_eq!(pulse.beats(), 0);
+        cx.check().unwrap();
+        cx.clone().check().unwrap();
+        assert_eq!(pulse.beats(), 2);
+    }
 
     #[test]
     fn a_deadline_in_the_past_ends_the_work() {

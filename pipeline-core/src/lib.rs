@@ -24,7 +24,7 @@ pub use candle_core;
 #[cfg(feature = "blip")]
 pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Precision, Tag};
 pub use caption::{Caption, CaptionStage, Captioner};
-pub use cx::{CancelToken, Cx};
+pub use cx::{CancelToken, Cx, Pulse};
 pub use decode::{Decode, Decoded};
 pub use error::{Error, ErrorKind, LimitName, Result, SharedError, report};
 pub use exif::{Exif, Gps};

@@ -1,6 +1,7 @@
 //! The application: the store, the workers, and the endpoint that hands both to the world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
 use pipeline_store::{Store, StoreConfig};
@@ -9,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::admission::Admission;
 use crate::api::{self, ApiError};
-use crate::runner::Runner;
+use crate::runner::{Runner, Settings};
 use crate::{Config, Error, Result, model};
 
 /// The thumbnails that the REST interface offers.
@@ -39,9 +40,10 @@ impl App {
     /// # Errors
     /// [`Error::Store`], [`Error::Model`], [`Error::Hub`], [`Error::System`].
     pub fn start(config: Config) -> Result<Self> {
-        let store = open(&config)?;
+        let storage = storage(&config);
+        let store = open(&config, &storage)?;
         let captions = model::load(&config.model)?;
-        Self::assemble(config, store, captions)
+        Self::assemble(config, store, storage, captions)
     }
 
     /// Like [`App::start`], with a captioner of your own, or none, in place of [`Config::model`].
@@ -49,11 +51,17 @@ impl App {
     /// # Errors
     /// [`Error::Store`], [`Error::System`].
     pub fn start_with(config: Config, captions: Option<CaptionStage>) -> Result<Self> {
-        let store = open(&config)?;
-        Self::assemble(config, store, captions)
+        let storage = storage(&config);
+        let store = open(&config, &storage)?;
+        Self::assemble(config, store, storage, captions)
     }
 
-    fn assemble(config: Config, store: Store, captions: Option<CaptionStage>) -> Result<Self> {
+    fn assemble(
+        config: Config,
+        store: Store,
+        storage: StoreConfig,
+        captions: Option<CaptionStage>,
+    ) -> Result<Self> {
         let specs = THUMBNAILS
             .map(|(name, side, quality)| ThumbnailSpec::new(name, side).with_quality(quality));
         let limits = Limits {
@@ -68,12 +76,14 @@ impl App {
         if let Some(captions) = captions {
             pipeline = pipeline.captions(captions);
         }
-        let runner = Runner::start(
-            store.clone(),
-            pipeline.build(),
-            config.workers.get(),
-            config.optional_captions,
-        )?;
+        let settings = Settings {
+            workers: config.workers.get(),
+            optional_captions: config.optional_captions,
+            deadline: config.picture_timeout,
+            lease: storage.lease,
+            clock: storage.clock,
+        };
+        let runner = Runner::start(store.clone(), pipeline.build(), settings)?;
         let admission = Admission::new(config.max_queue);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -106,7 +116,8 @@ impl App {
     /// Stops the workers. A picture in work is handed back to the queue, for the next start.
     ///
     /// # Blocking
-    /// Until the last worker has ended, which is as soon as its stage looks at its [`Cx`](pipeline_core::Cx).
+    /// Until the last worker has ended, which is as soon as its stage looks at its [`Cx`](pipeline_core::Cx), for 10
+    /// seconds at the most.
     pub fn stop(&self) {
         self.inner.runner.stop();
     }
@@ -135,6 +146,16 @@ impl App {
     }
 }
 
-fn open(config: &Config) -> Result<Store> {
-    Store::open(&config.data, &StoreConfig::default()).map_err(Error::Store)
+/// The longest silence of a worker that is not taken for the end of it.
+const LEASE: Duration = Duration::from_secs(60);
+
+fn storage(config: &Config) -> StoreConfig {
+    StoreConfig {
+        lease: config.picture_timeout.min(LEASE),
+        ..StoreConfig::default()
+    }
+}
+
+fn open(config: &Config, storage: &StoreConfig) -> Result<Store> {
+    Store::open(&config.data, storage).map_err(Error::Store)
 }

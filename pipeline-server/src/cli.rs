@@ -5,14 +5,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Upload a picture, get metadata, thumbnails and a caption over REST.
 ///
 /// Every flag can also be set by the environment variable named beside it; the flag wins.
 #[derive(Debug, Clone, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Address to listen on, as HOST:PORT. Port 0 takes a free port; the log names it.
     #[arg(
         long,
@@ -64,6 +68,17 @@ pub struct Args {
     /// Pictures processed at the same time. The default is the number of processor cores.
     #[arg(long, env = "PIPELINE_WORKERS", value_name = "THREADS")]
     pub workers: Option<NonZeroUsize>,
+
+    /// How long the work on one picture may take, in seconds. A picture that takes longer, or whose worker gives no sign
+    /// of life for as long (a minute at the most), is tried once more and then fails.
+    #[arg(
+        long,
+        env = "PIPELINE_PICTURE_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 120,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub picture_timeout: u64,
 
     /// Refuse bytes that are neither JPEG nor PNG at once, with status 400, instead of accepting and failing them.
     #[arg(long, env = "PIPELINE_STRICT_UPLOADS", value_parser = BoolishValueParser::new())]
@@ -127,6 +142,33 @@ pub struct Args {
         default_value = "info"
     )]
     pub log: String,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Look for damage in a data folder that no server has open, and mend it if told to.
+    ///
+    /// It tells one problem in a line and exits with 0 if there are none, or none any more, and with 1 otherwise.
+    Doctor(Doctor),
+}
+
+/// How to look for damage.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Doctor {
+    /// Folder with the database and the pictures.
+    #[arg(
+        long,
+        env = "PIPELINE_DATA",
+        value_name = "FOLDER",
+        default_value = "./data"
+    )]
+    pub data: PathBuf,
+
+    /// Mend what can be mended: files that belong to no picture go, pictures whose thumbnails are lost are processed
+    /// again, and those that wait for their turn and have lost their file fail. Without it, nothing is changed.
+    #[arg(long)]
+    pub mend: bool,
 }
 
 /// The form of the log lines.

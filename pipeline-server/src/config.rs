@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
+use std::time::Duration;
 
 use crate::cli::Args;
 use crate::{Error, Result};
@@ -30,6 +31,8 @@ pub struct Config {
     pub max_queue: u64,
     /// Pictures processed at the same time. Default: the number of processor cores.
     pub workers: NonZeroUsize,
+    /// How long the work on one picture may take. It is tried once more after that, then it fails. Default: 120 s.
+    pub picture_timeout: Duration,
     /// Whether bytes that are neither JPEG nor PNG are refused at once. Default: no.
     pub strict_uploads: bool,
     /// Whether a picture may succeed without its caption. Default: no.
@@ -54,6 +57,7 @@ impl Config {
             max_upload_bytes: 64 << 20,
             max_queue: 10_000,
             workers: cores(),
+            picture_timeout: Duration::from_secs(120),
             strict_uploads: false,
             optional_captions: false,
             max_pixels: 178_956_970,
@@ -79,6 +83,7 @@ impl TryFrom<Args> for Config {
             max_upload_bytes: args.max_upload_bytes,
             max_queue: args.max_queue,
             workers: args.workers.unwrap_or_else(cores),
+            picture_timeout: Duration::from_secs(args.picture_timeout),
             strict_uploads: args.strict_uploads,
             optional_captions: args.optional_captions,
             max_pixels: args.max_pixels,

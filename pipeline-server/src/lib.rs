@@ -5,6 +5,7 @@ mod api;
 mod app;
 mod cli;
 mod config;
+mod doctor;
 mod error;
 mod hub;
 mod model;
@@ -15,8 +16,9 @@ mod telemetry;
 mod upload;
 
 pub use app::App;
-pub use cli::{Args, LogFormat};
+pub use cli::{Args, Command, Doctor, LogFormat};
 pub use config::{Config, ModelChoice};
+pub use doctor::run as run_doctor;
 pub use error::{Error, Result};
 pub use serve::{bind, run};
 pub use shutdown::signal as shutdown_signal;

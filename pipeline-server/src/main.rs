@@ -1,14 +1,22 @@
-//! The binary: reads the command line, starts the application, serves it until a signal.
+//! The binary: reads the command line, then starts the application and serves it until a signal, or calls the doctor.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use pipeline_server::{App, Args, Config, Error, Result};
+use pipeline_server::{App, Args, Command, Config, Error, Result};
 
 fn main() -> ExitCode {
-    match serve(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let args = Args::parse();
+    let done = match &args.command {
+        Some(Command::Doctor(doctor)) => {
+            pipeline_server::run_doctor(doctor, &mut io::stdout().lock())
+        }
+        None => serve(args).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // Nothing can be done about a closed standard error.
             writeln!(io::stderr(), "error: {error}").ok();

@@ -1,39 +1,56 @@
 //! The workers: threads that take pictures from the store's queue, process them, and write down what came out.
 //!
 //! They are plain threads, so that no caption ever holds up the async runtime that answers requests. An idle worker
-//! sleeps on a condition variable until [`Runner::wake`]; nothing polls.
+//! sleeps on a condition variable until [`Runner::wake`]. One more thread watches over them: see `watch`.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod outcome;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pipeline_core::{
-    Analysis, CancelToken, Caption, Cx, Error as CoreError, ErrorKind, ImagePipeline, Pipeline,
-    report,
-};
-use pipeline_store::{Job, Outcome, Store};
-use tracing::{error, info, warn};
+use pipeline_core::ImagePipeline;
+use pipeline_store::{Clock, Store};
+use tracing::warn;
 
 use crate::{Error, Result};
+use worker::Slot;
 
-/// How long a worker waits after the store refused it, before it asks again.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How long the workers may take to let go of their pictures after the order to stop. Those that take longer are left
+/// behind, and their pictures are handed back for them.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+
+/// How the workers work.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The number of workers.
+    pub(crate) workers: usize,
+    /// Whether a picture may succeed without its caption.
+    pub(crate) optional_captions: bool,
+    /// How long the work on one picture may take.
+    pub(crate) deadline: Duration,
+    /// How long a worker keeps its picture without a sign of life; that of the store.
+    pub(crate) lease: Duration,
+    /// The clock of both; that of the store.
+    pub(crate) clock: Clock,
+}
 
 /// The worker threads. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct Runner {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     store: Store,
     pipeline: ImagePipeline,
-    optional_captions: bool,
-    cancel: CancelToken,
+    settings: Settings,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -44,38 +61,44 @@ struct State {
     /// before it looks at the queue, so that a change in between is not missed.
     events: u64,
     stopping: bool,
+    /// The threads that have not been given up, the watching one included.
+    threads: Vec<Member>,
+}
+
+/// A thread of the runner.
+#[derive(Debug)]
+struct Member {
+    /// What a worker has in hand.
+    slot: Option<Arc<Slot>>,
+    ended: Arc<AtomicBool>,
+    handle: JoinHandle<()>,
 }
 
 impl Runner {
-    /// Starts `workers` threads.
-    pub(crate) fn start(
-        store: Store,
-        pipeline: ImagePipeline,
-        workers: usize,
-        optional_captions: bool,
-    ) -> Result<Self> {
+    /// Starts the threads.
+    pub(crate) fn start(store: Store, pipeline: ImagePipeline, settings: Settings) -> Result<Self> {
+        let runner = Self::without_watch(store, pipeline, settings)?;
+        let watch = runner
+            .shared
+            .start_thread("watch", None, |shared| shared.watch())?;
+        lock(&runner.shared.state).threads.push(watch);
+        Ok(runner)
+    }
+
+    /// Starts the workers alone.
+    fn without_watch(store: Store, pipeline: ImagePipeline, settings: Settings) -> Result<Self> {
+        let workers = settings.workers;
         let shared = Arc::new(Shared {
             store,
             pipeline,
-            optional_captions,
-            cancel: CancelToken::new(),
+            settings,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        let runner = Self {
-            shared: Arc::clone(&shared),
-            threads: Mutex::default(),
-        };
+        let runner = Self { shared };
         for number in 0..workers {
-            let shared = Arc::clone(&shared);
-            let thread = thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || shared.work())
-                .map_err(|source| Error::System {
-                    doing: "start a worker thread",
-                    source,
-                })?;
-            lock(&runner.threads).push(thread);
+            let worker = runner.shared.start_worker(number)?;
+            lock(&runner.shared.state).threads.push(worker);
         }
         Ok(runner)
     }
@@ -92,17 +115,33 @@ impl Runner {
             if self.shared.store.queue_len()? == 0 {
                 return Ok(());
             }
-            self.shared.sleep(seen, None);
+            self.shared.sleep(seen);
         }
     }
 
-    /// Stops the workers: work in progress is cancelled and handed back to the queue. Blocks until all have ended.
+    /// Stops the workers: work in progress is cancelled and handed back to the queue. Blocks until all have ended, or
+    /// for [`STOP_WAIT`].
     pub(crate) fn stop(&self) {
-        self.shared.cancel.cancel();
+        self.stop_within(STOP_WAIT);
+    }
+
+    fn stop_within(&self, wait: Duration) {
         self.shared.announce(|state| state.stopping = true);
-        for thread in lock(&self.threads).drain(..) {
-            if thread.join().is_err() {
-                error!("a worker had panicked outside of its picture");
+        // Nobody starts a thread from here on.
+        let threads = std::mem::take(&mut lock(&self.shared.state).threads);
+        for slot in threads.iter().filter_map(|thread| thread.slot.as_ref()) {
+            slot.cancel();
+        }
+        let give_up = Instant::now() + wait;
+        for thread in threads {
+            self.shared.wait_for_end(&thread, give_up);
+            if thread.ended.load(Ordering::Acquire) {
+                if thread.handle.join().is_err() {
+                    warn!("a thread had panicked outside of its picture");
+                }
+            } else if let Some(work) = thread.slot.and_then(|slot| slot.work()) {
+                warn!(image.id = %work.id(), "leaving a worker behind that does not stop");
+                self.shared.hand_back(&work);
             }
         }
     }
@@ -115,115 +154,6 @@ impl Drop for Runner {
 }
 
 impl Shared {
-    fn work(&self) {
-        loop {
-            let seen = self.events();
-            if self.is_stopping() {
-                return;
-            }
-            match self.store.claim() {
-                Ok(Some(job)) => {
-                    self.process(job);
-                    self.announce(|_| {});
-                }
-                Ok(None) => self.sleep(seen, None),
-                Err(error) => {
-                    warn!(
-                        code = error.code(),
-                        "cannot take a picture from the queue: {}",
-                        report(&error)
-                    );
-                    self.sleep(seen, Some(STORE_PAUSE));
-                }
-            }
-        }
-    }
-
-    fn process(&self, job: Job) {
-        let id = job.image_id();
-        let started = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| self.analyse(&job)))
-            .unwrap_or_else(|panic| Err(Stop::panicked(panic.as_ref())));
-        let took = started.elapsed();
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        match result {
-            Ok(finished) => {
-                info!(image.id = %id, duration_ms, "processed picture {id}");
-                self.complete(&job, &finished, took);
-            }
-            Err(Stop::Cancelled) => {
-                info!(image.id = %id, "handing picture {id} back to the queue");
-                self.write_down(&job, || self.store.release(&job)).ok();
-            }
-            Err(Stop::Failed { code, message }) => {
-                info!(image.id = %id, duration_ms, code, "picture {id} failed: {message}");
-                self.write_down(&job, || self.store.fail(&job, code, &message, took))
-                    .ok();
-            }
-        }
-    }
-
-    fn complete(&self, job: &Job, finished: &Finished, took: Duration) {
-        let outcome = Outcome {
-            metadata: &finished.analysis.metadata,
-            thumbnails: &finished.analysis.thumbnails,
-            caption: finished.caption.as_ref(),
-            caption_error: finished.caption_error.as_deref(),
-        };
-        let stored = self.write_down(job, || self.store.complete(job, &outcome, took));
-        if let Err(code) = stored {
-            // Better a failed picture than one that seems to be in work for ever.
-            let message = "cannot store the result";
-            self.write_down(job, || self.store.fail(job, code, message, took))
-                .ok();
-        }
-    }
-
-    /// Writes to the store, again and again while waiting may help. The error's code says what stood in the way.
-    fn write_down(
-        &self,
-        job: &Job,
-        write: impl Fn() -> pipeline_store::Result<()>,
-    ) -> Result<(), &'static str> {
-        let id = job.image_id();
-        loop {
-            let seen = self.events();
-            let error = match write() {
-                Ok(()) => return Ok(()),
-                Err(pipeline_store::Error::JobLost { .. }) => {
-                    info!(image.id = %id, "picture {id} was deleted while it was in work");
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            let code = error.code();
-            warn!(image.id = %id, code, "cannot write down picture {id}: {}", report(&error));
-            if !error.is_retryable() || self.is_stopping() {
-                return Err(code);
-            }
-            self.sleep(seen, Some(STORE_PAUSE));
-        }
-    }
-
-    /// Reads the original and runs the pipeline on it.
-    fn analyse(&self, job: &Job) -> Result<Finished, Stop> {
-        let source = self.store.original(job).map_err(Stop::unreadable)?;
-        let cx = Cx::none().with_cancel(&self.cancel);
-        let mut analysis = self.pipeline.process(&source, &cx).map_err(Stop::from)?;
-        let (caption, caption_error) = match analysis.caption.take().transpose() {
-            Ok(caption) => (caption, None),
-            Err(error) if self.optional_captions && error.kind() != ErrorKind::Cancelled => {
-                (None, Some(error.report()))
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Finished {
-            analysis,
-            caption,
-            caption_error,
-        })
-    }
-
     fn is_stopping(&self) -> bool {
         lock(&self.state).stopping
     }
@@ -241,66 +171,64 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Sleeps until something has happened after `seen`, or until `timeout`.
-    fn sleep(&self, seen: u64, timeout: Option<Duration>) {
+    /// Sleeps until something has happened after `seen`.
+    fn sleep(&self, seen: u64) {
         let state = lock(&self.state);
         let unchanged = |state: &mut State| state.events == seen && !state.stopping;
-        match timeout {
-            None => drop(self.changed.wait_while(state, unchanged)),
-            Some(timeout) => drop(self.changed.wait_timeout_while(state, timeout, unchanged)),
-        }
+        drop(self.changed.wait_while(state, unchanged));
     }
-}
 
-/// What the pipeline made of a picture, with its caption taken apart by the rule of `--optional-captions`.
-struct Finished {
-    analysis: Analysis,
-    caption: Option<Caption>,
-    caption_error: Option<String>,
-}
+    /// Sleeps for `duration`, or until the order to stop.
+    fn pause(&self, duration: Duration) {
+        let state = lock(&self.state);
+        let running = |state: &mut State| !state.stopping;
+        drop(self.changed.wait_timeout_while(state, duration, running));
+    }
 
-/// Why there is no result.
-enum Stop {
-    /// The server stops; the picture is to be done again.
-    Cancelled,
-    /// The picture failed, told without any path of this machine.
-    Failed { code: &'static str, message: String },
-}
+    /// Waits until `thread` has ended, at the longest until `give_up`.
+    fn wait_for_end(&self, thread: &Member, give_up: Instant) {
+        let state = lock(&self.state);
+        let left = give_up.saturating_duration_since(Instant::now());
+        let running = |_: &mut State| !thread.ended.load(Ordering::Acquire);
+        drop(self.changed.wait_timeout_while(state, left, running));
+    }
 
-impl From<CoreError> for Stop {
-    fn from(error: CoreError) -> Self {
-        let message = match &error {
-            _ if error.kind() == ErrorKind::Cancelled => return Self::Cancelled,
-            CoreError::Io { source, .. } => format!("cannot read a file: {source}"),
-            _ => error.report(),
+    fn start_thread(
+        self: &Arc<Self>,
+        name: &str,
+        slot: Option<Arc<Slot>>,
+        run: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> Result<Member> {
+        let ended = Arc::<AtomicBool>::default();
+        let end = End {
+            shared: Arc::clone(self),
+            ended: Arc::clone(&ended),
         };
-        Self::Failed {
-            code: error.code(),
-            message,
-        }
+        let handle = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&end.shared))
+            .map_err(|source| Error::System {
+                doing: "start a worker thread",
+                source,
+            })?;
+        Ok(Member {
+            slot,
+            ended,
+            handle,
+        })
     }
 }
 
-impl Stop {
-    fn unreadable(error: pipeline_store::Error) -> Self {
-        let code = error.code();
-        error!(code, "cannot read an original: {}", report(&error));
-        Self::Failed {
-            code,
-            message: "cannot read the stored original".to_owned(),
-        }
-    }
+/// Dropped at the end of a thread, panics included, for whoever waits for that.
+struct End {
+    shared: Arc<Shared>,
+    ended: Arc<AtomicBool>,
+}
 
-    fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Self::Failed {
-            code: "worker-panicked",
-            message: format!("the worker panicked: {message}"),
-        }
+impl Drop for End {
+    fn drop(&mut self) {
+        self.shared
+            .announce(|_| self.ended.store(true, Ordering::Release));
     }
 }
 

@@ -3,14 +3,21 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::Clock;
+
 /// How a [`Store`](crate::Store) uses its database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// How long a call waits for a database that another program has locked before it gives
     /// [`Error::Busy`](crate::Error::Busy); 5 s unless set.
     pub busy_timeout: Duration,
     /// Connections for reading, which is how many reads run at once; 4 unless set.
     pub readers: NonZeroUsize,
+    /// How long a claimed image is its worker's, from the claim or the last
+    /// [`Store::renew`](crate::Store::renew); 60 s unless set.
+    pub lease: Duration,
+    /// The clock of the leases; a steady one unless set.
+    pub clock: Clock,
 }
 
 impl Default for StoreConfig {
@@ -18,6 +25,8 @@ impl Default for StoreConfig {
         Self {
             busy_timeout: Duration::from_secs(5),
             readers: NonZeroUsize::new(4).expect("4 is not 0"),
+            lease: Duration::from_secs(60),
+            clock: Clock::default(),
         }
     }
 }

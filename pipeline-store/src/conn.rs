@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -15,6 +16,9 @@ pub(crate) struct Database {
     // database and removes it, which a connection that only reads cannot do.
     readers: Readers,
     writer: Mutex<Connection>,
+    busy_timeout: Duration,
+    #[cfg(test)]
+    commits: std::sync::atomic::AtomicU64,
 }
 
 impl Database {
@@ -50,7 +54,20 @@ impl Database {
                 returned: Condvar::new(),
             },
             writer: Mutex::new(writer),
+            busy_timeout: config.busy_timeout,
+            #[cfg(test)]
+            commits: Default::default(),
         })
+    }
+
+    /// Waits for the connection that writes.
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        let since = Instant::now();
+        Writer {
+            connection: lock(&self.writer),
+            database: self,
+            since,
+        }
     }
 
     /// Runs `work` in a transaction that is durable when this returns `Ok`, and leaves no trace otherwise.
@@ -59,16 +76,19 @@ impl Database {
         op: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        let mut writer = lock(&self.writer);
-        // Immediate: a transaction that starts by reading cannot wait for the lock when it comes to write.
-        writer
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .and_then(|transaction| {
-                let done = work(&transaction)?;
-                transaction.commit()?;
-                Ok(done)
-            })
-            .map_err(|error| Error::sqlite(op, &self.path, error))
+        let written = self.writer().transaction(work);
+        written.map_err(|error| self.sorted(op, error))
+    }
+
+    /// What SQLite said, as an error of this crate.
+    pub(crate) fn sorted(&self, op: &'static str, error: rusqlite::Error) -> Error {
+        Error::sqlite(op, &self.path, error)
+    }
+
+    /// How many transactions were committed.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Runs `work` on one snapshot of the database.
@@ -79,7 +99,43 @@ impl Database {
     ) -> Result<T> {
         self.readers
             .with(|reader| work(&reader.transaction()?))
-            .map_err(|error| Error::sqlite(op, &self.path, error))
+            .map_err(|error| self.sorted(op, error))
+    }
+}
+
+/// The connection that writes, lent to one thread.
+pub(crate) struct Writer<'a> {
+    connection: MutexGuard<'a, Connection>,
+    database: &'a Database,
+    since: Instant,
+}
+
+impl Writer<'_> {
+    /// Runs `work` in a transaction that is durable when this returns `Ok`, and leaves no trace otherwise.
+    pub(crate) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        // The wait for this connection counts: with another program's lock on the database, callers would otherwise
+        // wait for one time-out after the other.
+        let left = self
+            .database
+            .busy_timeout
+            .saturating_sub(self.since.elapsed());
+        self.connection.busy_timeout(left)?;
+        #[cfg(feature = "fail-points")]
+        crate::fail_point::database()?;
+        // Immediate: a transaction that starts by reading cannot wait for the lock when it comes to write.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        #[cfg(test)]
+        self.database
+            .commits
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(done)
     }
 }
 

@@ -3,6 +3,9 @@
 //! [`Error::code`] goes on the wire and never changes its meaning. `Display` is one lower-case clause that does not
 //! repeat its source; it may hold paths, so it is for logs and not for clients.
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,7 +81,16 @@ pub enum Error {
         /// What SQLite or the system said.
         source: BoxError,
     },
-    /// SQLite failed in another way.
+    /// The data folder cannot be written to any more: it has become read-only, or somebody took the right to write
+    /// away. Worth trying again once that is mended.
+    #[error("cannot {op}: the data folder cannot be written to")]
+    Unwritable {
+        /// What was attempted.
+        op: &'static str,
+        /// What SQLite or the system said.
+        source: BoxError,
+    },
+    /// SQLite failed in another way, such as an error of the disk.
     #[error("cannot {op}")]
     Sqlite {
         /// What was attempted.
@@ -126,6 +138,7 @@ impl Error {
             Self::Corrupt { .. } => "store-corrupt",
             Self::Busy { .. } => "store-busy",
             Self::Full { .. } => "store-full",
+            Self::Unwritable { .. } => "store-unwritable",
             Self::Sqlite { .. } => "store-failed",
             Self::Io { .. } => "store-io-failed",
             Self::OriginalLost { .. } => "original-lost",
@@ -133,15 +146,33 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later with nothing changed by the caller.
+    /// Whether the same call may succeed later with nothing changed by the caller: a lock may go, somebody may make
+    /// room or mend the disk. Nothing was stored.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Full { .. })
+        match self {
+            Self::Busy { .. } | Self::Full { .. } | Self::Unwritable { .. } | Self::Io { .. } => {
+                true
+            }
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory)
+            ),
+            _ => false,
+        }
     }
 
     pub(crate) fn open(path: &Path, source: impl Into<BoxError>) -> Self {
         Self::Open {
             path: path.to_owned(),
             source: source.into(),
+        }
+    }
+
+    /// An error on the way to an open store, where a folder that cannot be written to will stay so.
+    pub(crate) fn opening(self, dir: &Path) -> Self {
+        match self {
+            Self::Unwritable { source, .. } => Self::open(dir, source),
+            error => error,
         }
     }
 
@@ -159,6 +190,12 @@ impl Error {
                 op,
                 source: source.into(),
             },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::Unwritable {
+                    op,
+                    source: source.into(),
+                }
+            }
             _ => Self::Io {
                 op,
                 path: path.to_owned(),
@@ -196,114 +233,12 @@ impl Error {
                 Self::corrupt(op, path, source)
             }
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                Self::open(path.parent().unwrap_or(path), source)
+                Self::Unwritable {
+                    op,
+                    source: source.into(),
+                }
             }
             _ => Self::Sqlite { op, source },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::ffi;
-
-    use super::*;
-
-    fn broken() -> io::Error {
-        io::Error::other("broken")
-    }
-
-    fn said_by_sqlite(code: i32) -> Error {
-        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-        Error::sqlite("count images", Path::new("data/pipeline.sqlite"), error)
-    }
-
-    fn all_errors() -> Vec<Error> {
-        vec![
-            Error::open(Path::new("data"), broken()),
-            Error::InUse {
-                path: "data".into(),
-            },
-            Error::TooNew {
-                found: 9,
-                supported: 1,
-            },
-            Error::Migrate {
-                source: Box::new(rusqlite_migration::Error::InvalidUserVersion),
-            },
-            said_by_sqlite(ffi::SQLITE_CORRUPT),
-            said_by_sqlite(ffi::SQLITE_BUSY),
-            said_by_sqlite(ffi::SQLITE_FULL),
-            said_by_sqlite(ffi::SQLITE_ERROR),
-            Error::io("read the original", Path::new("data/originals"), broken()),
-            Error::OriginalLost {
-                id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
-            },
-            Error::JobLost {
-                id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
-            },
-        ]
-    }
-
-    #[test]
-    fn codes_and_messages_stay_as_they_are() {
-        let lines: Vec<String> = all_errors()
-            .iter()
-            .map(|e| format!("{} | {e}", e.code()))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                "store-unusable | cannot use the data folder data; check that it can be written, or choose another",
-                "store-in-use | the data folder data is in use by another process; stop that one, or choose another \
-                 folder",
-                "store-too-new | the database has version 9 and this release knows versions up to 1; use the newer \
-                 release, or choose another data folder",
-                "store-migration-failed | cannot bring the database up to date",
-                "store-corrupt | cannot count images: the database data/pipeline.sqlite is damaged; restore the data \
-                 folder from a copy",
-                "store-busy | cannot count images: another program has locked the database",
-                "store-full | cannot count images: no space left for the data folder",
-                "store-failed | cannot count images",
-                "store-io-failed | cannot read the original: data/originals",
-                "original-lost | the original of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is gone or damaged",
-                "job-lost | the job of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is no longer held",
-            ]
-        );
-    }
-
-    #[test]
-    fn only_waiting_helps_against_these() {
-        let retryable: Vec<_> = all_errors()
-            .iter()
-            .filter(|e| e.is_retryable())
-            .map(Error::code)
-            .collect();
-        assert_eq!(retryable, ["store-busy", "store-full"]);
-    }
-
-    #[test]
-    fn a_full_disk_is_one_error_whoever_meets_it() {
-        let full = [
-            Error::upload(io::ErrorKind::StorageFull.into()),
-            Error::upload(io::ErrorKind::QuotaExceeded.into()),
-            said_by_sqlite(ffi::SQLITE_FULL),
-            said_by_sqlite(ffi::SQLITE_IOERR_SHMSIZE),
-        ];
-        for error in full {
-            assert!(matches!(error, Error::Full { .. }), "{error:?}");
-        }
-        assert!(matches!(
-            said_by_sqlite(ffi::SQLITE_LOCKED),
-            Error::Busy { .. }
-        ));
-        assert!(matches!(
-            said_by_sqlite(ffi::SQLITE_NOTADB),
-            Error::Corrupt { .. }
-        ));
-        assert!(matches!(
-            said_by_sqlite(ffi::SQLITE_READONLY),
-            Error::Open { .. }
-        ));
     }
 }

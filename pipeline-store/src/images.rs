@@ -1,6 +1,6 @@
 //! The SQL of images, their results and their thumbnails.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -12,15 +12,16 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 use crate::{Cursor, ImageId, ImageRecord, ImageState, Listing, Outcome, Page, ThumbnailInfo};
 
 /// An image that has just been received.
-pub(crate) struct NewImage<'a> {
+#[derive(Debug)]
+pub(crate) struct NewImage {
     pub(crate) id: ImageId,
-    pub(crate) original_name: &'a str,
+    pub(crate) original_name: String,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: [u8; 32],
 }
 
 /// Adds an image in work and returns its number.
-pub(crate) fn insert(conn: &Connection, image: &NewImage<'_>) -> Result<i64> {
+pub(crate) fn insert(conn: &Connection, image: &NewImage) -> Result<i64> {
     conn.prepare_cached(
         "INSERT INTO images (id, original_name, size_bytes, sha256, created_at, state)
          VALUES (?1, ?2, ?3, ?4, ?5, 'processing')",
@@ -54,11 +55,12 @@ pub(crate) fn delete(conn: &Connection, id: ImageId) -> Result<bool> {
         .map(|removed| removed == 1)
 }
 
-/// Stores a result.
+/// Stores a result; `files` are the names of the thumbnails' files.
 pub(crate) fn succeed(
     conn: &Connection,
     seq: i64,
     outcome: &Outcome<'_>,
+    files: &[String],
     took: Duration,
 ) -> Result<()> {
     let metadata = serde_json::to_string(outcome.metadata)
@@ -78,10 +80,10 @@ pub(crate) fn succeed(
         outcome.caption_error,
     ])?;
     let mut insert = conn.prepare_cached(
-        "INSERT INTO thumbnails (image_seq, position, name, width, height, size_bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO thumbnails (image_seq, position, name, width, height, size_bytes, file)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for (position, thumbnail) in outcome.thumbnails.iter().enumerate() {
+    for (position, (thumbnail, file)) in outcome.thumbnails.iter().zip(files).enumerate() {
         insert.execute(params![
             seq,
             signed(position as u64),
@@ -89,6 +91,7 @@ pub(crate) fn succeed(
             thumbnail.width,
             thumbnail.height,
             signed(thumbnail.jpeg.len() as u64),
+            file,
         ])?;
     }
     Ok(())
@@ -150,18 +153,31 @@ pub(crate) fn list(conn: &Connection, page: &Page) -> Result<Listing> {
     })
 }
 
-/// The position of a thumbnail among those of its image.
-pub(crate) fn thumbnail_position(
-    conn: &Connection,
-    id: ImageId,
-    name: &str,
-) -> Result<Option<usize>> {
+/// The file of a thumbnail, in the folder of its image.
+pub(crate) fn thumbnail_file(conn: &Connection, id: ImageId, name: &str) -> Result<Option<String>> {
     conn.prepare_cached(
-        "SELECT position FROM thumbnails JOIN images ON seq = image_seq WHERE id = ?1 AND name = ?2",
+        "SELECT file FROM thumbnails JOIN images ON seq = image_seq WHERE id = ?1 AND name = ?2",
     )?
-    .query_row([&id.to_string(), name], |row| row.get::<_, u32>(0))
+    .query_row([&id.to_string(), name], |row| row.get(0))
     .optional()
-    .map(|position| position.map(|position| position as usize))
+}
+
+/// The images whose ids begin with `prefix`, in lower case, and the files of their thumbnails.
+pub(crate) fn files(conn: &Connection, prefix: &str) -> Result<HashMap<ImageId, HashSet<String>>> {
+    let mut found: HashMap<ImageId, HashSet<String>> = HashMap::new();
+    let mut select = conn.prepare_cached(
+        "SELECT id, file FROM images LEFT JOIN thumbnails ON image_seq = seq WHERE id BETWEEN ?1 AND ?1 || 'g'",
+    )?;
+    let mut rows = select.query([prefix])?;
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let file: Option<String> = row.get(1)?;
+        // An id that this crate did not write names no file of its own.
+        if let Ok(id) = id.parse() {
+            found.entry(id).or_default().extend(file);
+        }
+    }
+    Ok(found)
 }
 
 /// The images that `clause` chooses, complete, with their numbers.

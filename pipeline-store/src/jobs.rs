@@ -1,5 +1,6 @@
 //! The SQL of the queue: one row for each image still in work, oldest first.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::Job;
@@ -7,24 +8,31 @@ use crate::images::{damaged, unsigned};
 
 /// Puts an image at the end of the queue.
 pub(crate) fn enqueue(conn: &Connection, seq: i64) -> Result<()> {
-    conn.prepare_cached("INSERT INTO jobs (image_seq, state, attempts) VALUES (?1, 'queued', 0)")?
-        .execute([seq])?;
+    conn.prepare_cached(
+        "INSERT INTO jobs (image_seq, state, attempts, claims) VALUES (?1, 'queued', 0, 0)",
+    )?
+    .execute([seq])?;
     Ok(())
 }
 
 /// Takes the oldest image that waits.
-pub(crate) fn claim(conn: &Connection) -> Result<Option<Job>> {
+pub(crate) fn claim(
+    conn: &Connection,
+    worker: &str,
+    lease_until: Timestamp,
+) -> Result<Option<Job>> {
     conn.prepare_cached(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, claims = claims + 1, worker = ?1, lease_until = ?2
          WHERE image_seq = (SELECT image_seq FROM jobs WHERE state = 'queued' ORDER BY image_seq LIMIT 1)
-         RETURNING image_seq, (SELECT id FROM images WHERE seq = image_seq), attempts",
+         RETURNING image_seq, (SELECT id FROM images WHERE seq = image_seq), attempts, claims",
     )?
-    .query_row([], |row| {
+    .query_row(params![worker, lease_until.as_millisecond()], |row| {
         let id: String = row.get(1)?;
         Ok(Job {
             seq: row.get(0)?,
             id: id.parse().map_err(damaged)?,
             attempt: row.get(2)?,
+            claim: row.get(3)?,
         })
     })
     .optional()
@@ -33,27 +41,37 @@ pub(crate) fn claim(conn: &Connection) -> Result<Option<Job>> {
 /// Whether the job is still its holder's.
 pub(crate) fn is_held(conn: &Connection, job: &Job) -> Result<bool> {
     conn.prepare_cached(
-        "SELECT 1 FROM jobs WHERE image_seq = ?1 AND attempts = ?2 AND state = 'running'",
+        "SELECT 1 FROM jobs WHERE image_seq = ?1 AND claims = ?2 AND state = 'running'",
     )?
-    .exists(params![job.seq, job.attempt])
+    .exists(params![job.seq, job.claim])
+}
+
+/// Puts off the end of the lease; `false` if the job is no longer its holder's.
+pub(crate) fn renew(conn: &Connection, job: &Job, lease_until: Timestamp) -> Result<bool> {
+    conn.prepare_cached(
+        "UPDATE jobs SET lease_until = ?3 WHERE image_seq = ?1 AND claims = ?2 AND state = 'running'",
+    )?
+    .execute(params![job.seq, job.claim, lease_until.as_millisecond()])
+    .map(|renewed| renewed == 1)
 }
 
 /// Ends the job; `false` if it is no longer its holder's.
 pub(crate) fn finish(conn: &Connection, job: &Job) -> Result<bool> {
     conn.prepare_cached(
-        "DELETE FROM jobs WHERE image_seq = ?1 AND attempts = ?2 AND state = 'running'",
+        "DELETE FROM jobs WHERE image_seq = ?1 AND claims = ?2 AND state = 'running'",
     )?
-    .execute(params![job.seq, job.attempt])
+    .execute(params![job.seq, job.claim])
     .map(|ended| ended == 1)
 }
 
-/// Lets the image wait again, as if it had not been claimed; `false` if the job is no longer its holder's.
-pub(crate) fn release(conn: &Connection, job: &Job) -> Result<bool> {
+/// Lets the image wait again; `false` if the job is no longer its holder's. `counts` says whether the claim was an
+/// attempt.
+pub(crate) fn release(conn: &Connection, job: &Job, counts: bool) -> Result<bool> {
     conn.prepare_cached(
-        "UPDATE jobs SET state = 'queued', attempts = attempts - 1
-         WHERE image_seq = ?1 AND attempts = ?2 AND state = 'running'",
+        "UPDATE jobs SET state = 'queued', attempts = attempts - ?3, worker = NULL, lease_until = NULL
+         WHERE image_seq = ?1 AND claims = ?2 AND state = 'running'",
     )?
-    .execute(params![job.seq, job.attempt])
+    .execute(params![job.seq, job.claim, i64::from(!counts)])
     .map(|released| released == 1)
 }
 
@@ -65,16 +83,43 @@ pub(crate) fn count(conn: &Connection) -> Result<u64> {
     unsigned(count)
 }
 
-/// Lets all claimed images wait again, except those that have been claimed `attempts` times: their jobs end, and
-/// their numbers are returned.
-pub(crate) fn requeue_running(conn: &Connection, attempts: u32) -> Result<Vec<i64>> {
+/// How many leases run out at `now` or earlier, or how many there are.
+pub(crate) fn ending(conn: &Connection, now: Option<Timestamp>) -> Result<u64> {
+    let now = now.map_or(i64::MAX, Timestamp::as_millisecond);
+    let count = conn
+        .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'running' AND lease_until <= ?1")?
+        .query_row([now], |row| row.get(0))?;
+    unsigned(count)
+}
+
+/// What became of claimed images whose workers are gone.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The numbers of those that had their last attempt. Their jobs are gone.
+    pub(crate) given_up: Vec<i64>,
+    /// How many wait again.
+    pub(crate) waiting: usize,
+}
+
+/// Ends the leases that run out at `now` or earlier, or all of them: the images wait again, except those that have been
+/// claimed `attempts` times.
+pub(crate) fn end_leases(
+    conn: &Connection,
+    now: Option<Timestamp>,
+    attempts: u32,
+) -> Result<Ended> {
+    let now = now.map_or(i64::MAX, Timestamp::as_millisecond);
     let given_up = conn
         .prepare_cached(
-            "DELETE FROM jobs WHERE state = 'running' AND attempts >= ?1 RETURNING image_seq",
+            "DELETE FROM jobs WHERE state = 'running' AND lease_until <= ?1 AND attempts >= ?2 RETURNING image_seq",
         )?
-        .query_map([attempts], |row| row.get(0))?
+        .query_map(params![now, attempts], |row| row.get(0))?
         .collect::<Result<_>>()?;
-    conn.prepare_cached("UPDATE jobs SET state = 'queued' WHERE state = 'running'")?
-        .execute([])?;
-    Ok(given_up)
+    let waiting = conn
+        .prepare_cached(
+            "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL
+             WHERE state = 'running' AND lease_until <= ?1",
+        )?
+        .execute([now])?;
+    Ok(Ended { given_up, waiting })
 }

@@ -111,14 +111,16 @@ pub struct Stats {
 
 /// The right to work on one image, given by [`Store::claim`](crate::Store::claim).
 ///
-/// Dropping it does not hand the image back: that takes [`Store::release`](crate::Store::release), or the next
-/// [`Store::open`](crate::Store::open).
+/// It is worth something until its lease has ended and [`Store::expire_leases`](crate::Store::expire_leases) has given
+/// the image to others. Dropping it does not hand the image back: that takes
+/// [`Store::release`](crate::Store::release), the end of the lease, or the next [`Store::open`](crate::Store::open).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the image stays claimed until the job is completed, failed or released"]
 pub struct Job {
     pub(crate) seq: i64,
     pub(crate) id: ImageId,
     pub(crate) attempt: u32,
+    pub(crate) claim: u32,
 }
 
 impl Job {

@@ -8,19 +8,22 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::{Error, Result};
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_init.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../migrations/0001_init.sql")),
+    M::up(include_str!("../migrations/0002_leases.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// The version of a database that every migration has been applied to.
-const LATEST: u32 = STEPS.len() as u32;
+pub(crate) const LATEST: u32 = STEPS.len() as u32;
 
-/// Refuses a database of a newer release. Writes nothing.
-pub(crate) fn check_version(conn: &Connection, path: &Path) -> Result<()> {
+/// Refuses a database of a newer release; returns the version of any other. Writes nothing.
+pub(crate) fn check_version(conn: &Connection, path: &Path) -> Result<u32> {
     let found: i64 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(|e| Error::sqlite("open the database", path, e))?;
     match u32::try_from(found) {
-        Ok(found) if found <= LATEST => Ok(()),
+        Ok(found) if found <= LATEST => Ok(found),
         Ok(found) => Err(Error::TooNew {
             found,
             supported: LATEST,
@@ -104,6 +107,7 @@ mod tests {
                 "index images_by_state on images",
                 "table jobs on jobs",
                 "index jobs_queued on jobs",
+                "index jobs_running on jobs",
                 "table thumbnails on thumbnails",
             ]
         );

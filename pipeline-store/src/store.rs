@@ -1,23 +1,30 @@
 //! The store: rows and files kept in step.
 
+mod mend;
+mod sweep;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::beside::beside;
 use crate::blobs::{Blobs, create_folder, sync};
 use crate::conn::Database;
+use crate::fail_point::fail_point;
 use crate::images::NewImage;
+use crate::intake::Intake;
 use crate::upload::Received;
 use crate::{
-    Error, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload, images, jobs,
+    Clock, Error, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload, images,
     stats,
 };
 
-/// An image whose work was cut off this often is given up: it may be what ends the process.
-const MAX_INTERRUPTIONS: u32 = 2;
+/// An image whose work came to no end this often is given up: it may be what ends or hangs the process.
+const MAX_ATTEMPTS: u32 = 2;
 
 /// SQLite's smallest page, in bytes.
 const SMALLEST_DATABASE: u64 = 512;
@@ -35,6 +42,9 @@ pub struct Store {
 struct Inner {
     db: Database,
     blobs: Blobs,
+    intake: Intake,
+    lease: Duration,
+    clock: Clock,
     // Last, since fields are dropped in order: the folder is free when the database is closed.
     _lock: File,
 }
@@ -49,6 +59,10 @@ impl Store {
     /// [`Error::Open`] if the folder cannot be used, [`Error::InUse`] if another process uses it, [`Error::TooNew`]
     /// if a newer release wrote it, [`Error::Corrupt`] if the database is damaged, or gone though originals are there.
     pub fn open(dir: &Path, config: &StoreConfig) -> Result<Self> {
+        Self::open_folder(dir, config).map_err(|error| error.opening(dir))
+    }
+
+    fn open_folder(dir: &Path, config: &StoreConfig) -> Result<Self> {
         create_folder(dir).map_err(|e| Error::open(dir, e))?;
         let lock = lock_folder(dir)?;
         let blobs = Blobs::new(dir);
@@ -63,6 +77,9 @@ impl Store {
             inner: Arc::new(Inner {
                 db,
                 blobs,
+                intake: Intake::default(),
+                lease: config.lease,
+                clock: config.clock.clone(),
                 _lock: lock,
             }),
         };
@@ -71,16 +88,9 @@ impl Store {
     }
 
     fn recover(&self) -> Result<()> {
-        const OP: &str = "recover interrupted work";
-        let Inner { db, blobs, .. } = &*self.inner;
-        blobs.sweep(|id| db.read(OP, |tx| images::exists(tx, id)))?;
-        db.write(OP, |tx| {
-            for seq in jobs::requeue_running(tx, MAX_INTERRUPTIONS)? {
-                let message = "the work on this picture was interrupted repeatedly";
-                images::fail(tx, seq, "interrupted", message, None)?;
-            }
-            Ok(())
-        })
+        self.clear_temporaries(Duration::ZERO)?;
+        let message = "the work on this picture was interrupted repeatedly";
+        self.end_leases(None, "interrupted", message).map(drop)
     }
 
     /// Begins to receive a file.
@@ -106,16 +116,19 @@ impl Store {
         let id = ImageId::random();
         let image = NewImage {
             id,
-            original_name,
+            original_name: original_name.to_owned(),
             size_bytes,
             sha256,
         };
         let doubt = blobs.doubt(id)?;
         let result = blobs
             .place_original(id, file)
-            .and_then(|()| self.store_upload(&image));
+            .and_then(|()| self.store_upload(image));
         match result {
-            Ok(()) => Ok(id),
+            Ok(()) => {
+                fail_point("committed").ok();
+                Ok(id)
+            }
             Err(error) => {
                 blobs.undo(id, doubt);
                 Err(error)
@@ -127,20 +140,15 @@ impl Store {
     ///
     /// A power failure in between may leave a row whose file is damaged. Its sender has had no answer, and
     /// [`Store::original`] compares the digest.
-    fn store_upload(&self, image: &NewImage<'_>) -> Result<()> {
-        let Inner { db, blobs, .. } = &*self.inner;
-        let (synced, stored) = beside(
-            || blobs.sync_original(image.id),
-            || {
-                db.write("store the upload", |tx| {
-                    let seq = images::insert(tx, image)?;
-                    jobs::enqueue(tx, seq)
-                })
-            },
-        );
+    fn store_upload(&self, image: NewImage) -> Result<()> {
+        let Inner {
+            db, blobs, intake, ..
+        } = &*self.inner;
+        let id = image.id;
+        let (synced, stored) = beside(|| blobs.sync_original(id), || intake.store(db, image));
         stored?;
         if synced.is_err() {
-            db.write("take back the upload", |tx| images::delete(tx, image.id))?;
+            db.write("take back the upload", |tx| images::delete(tx, id))?;
         }
         synced
     }
@@ -171,11 +179,11 @@ impl Store {
     /// If the database cannot be read.
     pub fn thumbnail(&self, id: ImageId, name: &str) -> Result<Option<PathBuf>> {
         let Inner { db, blobs, .. } = &*self.inner;
-        let position = db.read("find a thumbnail", |tx| {
-            images::thumbnail_position(tx, id, name)
+        let file = db.read("find a thumbnail", |tx| {
+            images::thumbnail_file(tx, id, name)
         })?;
-        Ok(position
-            .map(|position| blobs.thumbnail(id, position))
+        Ok(file
+            .map(|file| blobs.thumbnail(id, &file))
             .filter(|path| path.is_file()))
     }
 
@@ -190,8 +198,8 @@ impl Store {
     /// Removes an image: its row, its result, its job and its files. `false` if there is none of that name.
     ///
     /// # Errors
-    /// If the row cannot be removed, or if a file cannot; then the row is gone, and the next [`Store::open`] removes
-    /// the file.
+    /// If the row cannot be removed, or if a file cannot; then the row is gone, and the next [`Store::open`] or
+    /// [`Store::sweep`] removes the file.
     pub fn delete(&self, id: ImageId) -> Result<bool> {
         const OP: &str = "delete an image";
         let Inner { db, blobs, .. } = &*self.inner;
@@ -202,6 +210,7 @@ impl Store {
         let doubt = blobs.doubt(id)?;
         blobs.sync_doubts()?;
         let deleted = db.write(OP, |tx| images::delete(tx, id))?;
+        fail_point("deleted").ok();
         if let Err(error) = blobs.remove(id) {
             doubt.keep();
             return Err(error);
@@ -211,7 +220,7 @@ impl Store {
 }
 
 /// SQLite takes a database that is gone or cut short for a new one; here that would bury the images that are there.
-fn refuse_remains(database: &Path, blobs: &Blobs) -> Result<()> {
+pub(crate) fn refuse_remains(database: &Path, blobs: &Blobs) -> Result<()> {
     let what = match fs::metadata(database).map_or(0, |file| file.len()) {
         0 if blobs.has_originals() => "originals are there, but the database is missing or empty",
         1..SMALLEST_DATABASE => "the file is too short",
@@ -221,7 +230,7 @@ fn refuse_remains(database: &Path, blobs: &Blobs) -> Result<()> {
 }
 
 /// Keeps other processes out for as long as the file is open; the system ends the lock with the process.
-fn lock_folder(dir: &Path) -> Result<File> {
+pub(crate) fn lock_folder(dir: &Path) -> Result<File> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -234,71 +243,5 @@ fn lock_folder(dir: &Path) -> Result<File> {
             path: dir.to_owned(),
         }),
         Err(TryLockError::Error(e)) => Err(Error::open(dir, e)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_full_disk_stores_nothing_and_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
-        let accept = |name: &str| {
-            let mut upload = store.begin_upload().unwrap();
-            upload.write_all(b"bytes").unwrap();
-            store.accept(upload, name)
-        };
-        let set_max_pages = |pages: u32| {
-            let set = |tx: &rusqlite::Transaction<'_>| {
-                tx.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-            };
-            store.inner.db.write("set the limit", set).unwrap();
-        };
-        let first = accept("first").unwrap();
-        let job = store.claim().unwrap().unwrap();
-
-        // The smallest limit that SQLite accepts is what the database has now.
-        set_max_pages(1);
-        let long = "x".repeat(100_000);
-        let error = accept(&long).unwrap_err();
-        assert!(matches!(error, Error::Full { .. }), "{error:?}");
-        assert!(error.is_retryable());
-        let took = Duration::from_millis(1);
-        let error = store.fail(&job, "code", &long, took).unwrap_err();
-        assert!(matches!(error, Error::Full { .. }), "{error:?}");
-
-        assert_eq!(store.list(&Page::default()).unwrap().images.len(), 1);
-        let originals: Vec<_> = fs::read_dir(dir.path().join("originals"))
-            .unwrap()
-            .flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap())
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
-            .collect();
-        assert_eq!(originals, [first.to_string()]);
-        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
-
-        set_max_pages(u32::MAX - 1);
-        accept(&long).unwrap();
-        store.fail(&job, "code", &long, took).unwrap();
-    }
-
-    #[test]
-    fn a_row_whose_file_cannot_be_synced_is_taken_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
-        let no_file = NewImage {
-            id: ImageId::random(),
-            original_name: "cat.jpg",
-            size_bytes: 5,
-            sha256: [0; 32],
-        };
-        let error = store.store_upload(&no_file).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error:?}");
-        assert_eq!(store.image(no_file.id).unwrap(), None);
-        assert_eq!(store.queue_len().unwrap(), 0);
     }
 }

@@ -3,30 +3,32 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::blobs::Temporary;
+use crate::fail_point::fail_point;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 /// A file that is being received: write the bytes into it, then hand it to [`Store::accept`](crate::Store::accept).
 ///
 /// Dropped before that, it leaves nothing behind. [`Error::upload`](crate::Error::upload) converts its errors.
 #[must_use = "an upload that is dropped is thrown away"]
 pub struct Upload {
-    file: NamedTempFile,
+    // Boxed: a receiver moves the upload from thread to thread with every block.
+    file: Box<Temporary>,
     hasher: Sha256,
     size_bytes: u64,
 }
 
 /// A received file and what was learnt on the way.
 pub(crate) struct Received {
-    pub(crate) file: NamedTempFile,
+    pub(crate) file: Temporary,
     pub(crate) sha256: [u8; 32],
     pub(crate) size_bytes: u64,
 }
 
 impl Upload {
-    pub(crate) fn new(file: NamedTempFile) -> Self {
+    pub(crate) fn new(file: Temporary) -> Self {
         Self {
-            file,
+            file: Box::new(file),
             hasher: Sha256::new(),
             size_bytes: 0,
         }
@@ -39,7 +41,7 @@ impl Upload {
 
     pub(crate) fn finish(self) -> Received {
         Received {
-            file: self.file,
+            file: *self.file,
             sha256: self.hasher.finalize().into(),
             size_bytes: self.size_bytes,
         }
@@ -48,7 +50,8 @@ impl Upload {
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        fail_point("receiving")?;
+        let written = self.file.as_file_mut().write(bytes)?;
         // Only what reached the file counts: a full disk may take a part of the bytes.
         self.hasher.update(&bytes[..written]);
         self.size_bytes += written as u64;
@@ -56,7 +59,7 @@ impl Write for Upload {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_file_mut().flush()
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) enum ApiError {
     BadCursor { input: String },
     StorageBusy,
     StorageFull,
+    StorageUnavailable,
     Internal,
 }
 
@@ -65,7 +66,9 @@ impl ApiError {
             | Self::BadLimit { .. }
             | Self::BadCursor { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::StorageBusy | Self::StorageFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StorageBusy | Self::StorageFull | Self::StorageUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -93,6 +96,7 @@ impl ApiError {
             Self::BadCursor { .. } => "bad-cursor",
             Self::StorageBusy => "storage-busy",
             Self::StorageFull => "storage-full",
+            Self::StorageUnavailable => "storage-unavailable",
             Self::Internal => "internal",
         }
     }
@@ -120,6 +124,7 @@ impl ApiError {
             Self::QueueFull => "Too many images are waiting. Try again later.",
             Self::StorageBusy => "The storage is busy. Try again later.",
             Self::StorageFull => "The storage is full. Try again later.",
+            Self::StorageUnavailable => "The storage cannot be used. Try again later.",
             Self::Internal => "Internal Server Error",
             Self::MissingFile => {
                 return Detail::issue("missing", ["body", "file"], "Field required", None);
@@ -144,6 +149,7 @@ impl ApiError {
     pub(super) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::QueueFull | Self::StorageBusy => Some(1),
+            Self::StorageUnavailable => Some(10),
             Self::StorageFull => Some(60),
             _ => None,
         }
@@ -162,6 +168,14 @@ impl From<pipeline_store::Error> for ApiError {
                     report(&error)
                 );
                 Self::StorageFull
+            }
+            _ if error.is_retryable() => {
+                error!(
+                    code = error.code(),
+                    "the storage cannot be used: {}",
+                    report(&error)
+                );
+                Self::StorageUnavailable
             }
             _ => Self::internal(&error),
         }
@@ -262,7 +276,21 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_store_tells_no_path() {
-        let broken = pipeline_store::Error::upload(io::Error::other("disk on fire"));
-        assert_eq!(ApiError::from(broken), ApiError::Internal);
+        let lost = pipeline_store::Error::InUse {
+            path: "/home/somebody/data".into(),
+        };
+        assert_eq!(ApiError::from(lost), ApiError::Internal);
+    }
+
+    #[test]
+    fn a_broken_or_read_only_disk_says_when_to_try_again() {
+        let kinds = [io::ErrorKind::Other, io::ErrorKind::ReadOnlyFilesystem];
+        for kind in kinds {
+            let broken = pipeline_store::Error::upload(kind.into());
+            let response = ApiError::from(broken).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "10");
+            assert_eq!(response.headers()[ERROR_CODE], "storage-unavailable");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::daemon::{Daemon, checkpoint, fault, run};
+use crate::daemon::{Daemon, PHOTO, checkpoint, fault, run};
 
 fn start(data: &Path, args: &[&str]) -> String {
     let base = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
@@ -129,4 +129,31 @@ fn a_log_filter_that_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let line = start(folder.path(), &["--log", "info,=x=y"]);
     assert_says(&line, &["info,=x=y", "--log"]);
+}
+
+#[test]
+fn a_database_that_is_damaged_or_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &["--model", "none"]);
+    daemon.upload(PHOTO);
+    daemon.finished();
+    daemon.signal("-TERM");
+    daemon.wait();
+    let path = folder.path().join("pipeline.sqlite");
+    let sound = fs::read(&path).unwrap();
+    let mut noise = sound.clone();
+    noise[..64].fill(0x55);
+    for damaged in [&b"x"[..], &noise, &sound[..sound.len() / 2], b""] {
+        fs::write(&path, damaged).unwrap();
+        let line = start(folder.path(), &["--model", "none"]);
+        assert_says(&line, &["damaged", "restore", "--data"]);
+        assert!(fs::read(&path).unwrap() == damaged, "it was written to");
+    }
+    fs::remove_file(&path).unwrap();
+    let line = start(folder.path(), &["--model", "none"]);
+    assert_says(&line, &["missing", "restore", "--data"]);
+    assert!(!path.exists(), "a new one was put in its place");
+    fs::write(&path, sound).unwrap();
+    let daemon = Daemon::start(folder.path(), &["--model", "none"]);
+    assert_eq!(daemon.finished().len(), 1);
 }

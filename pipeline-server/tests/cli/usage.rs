@@ -18,6 +18,7 @@ fn help_names_every_flag_and_variable() {
         "max-upload-bytes",
         "max-queue",
         "workers",
+        "picture-timeout",
         "strict-uploads",
         "optional-captions",
         "trusted-proxy",
@@ -46,6 +47,7 @@ fn what_cannot_be_parsed_is_a_mistake_in_usage() {
         &["--max-queue", "many"],
         &["--max-queue", "0"],
         &["--workers", "0"],
+        &["--picture-timeout", "0"],
         &["--trusted-proxy", "proxy"],
         &["--log-format", "xml"],
         &["serve"],
@@ -110,4 +112,19 @@ fn a_folder_is_a_model_of_its_name() {
     };
     assert_eq!(image["status"], "success", "{image}");
     assert_eq!(image["data"]["metadata"]["caption_model"], "blip-reference");
+}
+
+#[cfg(not(feature = "fail-points"))]
+#[test]
+fn fail_points_are_not_in_the_default_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, "claimed abort\n").unwrap();
+    let mut command = command(&["--listen", "127.0.0.1:0", "--model", "none"]);
+    command
+        .env("PIPELINE_FAIL_POINTS", &script)
+        .env("PIPELINE_DATA", folder.path().join("data"));
+    let daemon = Daemon::spawn(&mut command);
+    daemon.upload(PHOTO);
+    assert_eq!(daemon.finished()[0]["status"], "success");
 }

@@ -2,19 +2,61 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pipeline_core::Source;
 use sha2::{Digest, Sha256};
 
-use super::{Inner, Store};
+use super::{Inner, MAX_ATTEMPTS, Store};
+use crate::fail_point::fail_point;
 use crate::{Error, Job, Outcome, Result, images, jobs};
 
 impl Store {
-    /// Claims the oldest image that waits; `None` if none does.
+    /// Claims the oldest image that waits; `None` if none does. `worker` says who has it, for people who look into the
+    /// database.
+    ///
+    /// The image is the worker's for [`StoreConfig::lease`](crate::StoreConfig::lease), and for as long again after
+    /// every [`Store::renew`].
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn claim(&self) -> Result<Option<Job>> {
-        self.inner.db.write("claim a job", |tx| jobs::claim(tx))
+    pub fn claim(&self, worker: &str) -> Result<Option<Job>> {
+        let until = self.lease_end();
+        let claimed = self
+            .inner
+            .db
+            .write("claim a job", |tx| jobs::claim(tx, worker, until));
+        if let Ok(Some(_)) = claimed {
+            fail_point("claimed").ok();
+        }
+        claimed
+    }
+
+    /// Puts off the end of a job's lease.
+    ///
+    /// # Errors
+    /// [`Error::JobLost`] if the job is no longer the caller's.
+    pub fn renew(&self, job: &Job) -> Result<()> {
+        let until = self.lease_end();
+        let renewed = self
+            .inner
+            .db
+            .write("renew a lease", |tx| jobs::renew(tx, job, until))?;
+        held(renewed, job)
+    }
+
+    /// Whether the job is still the caller's.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn is_held(&self, job: &Job) -> Result<bool> {
+        self.inner
+            .db
+            .read("look at a job", |tx| jobs::is_held(tx, job))
+    }
+
+    fn lease_end(&self) -> Timestamp {
+        let Inner { lease, clock, .. } = &*self.inner;
+        clock.now().checked_add(*lease).unwrap_or(Timestamp::MAX)
     }
 
     /// Reads the original of a claimed image into memory, and makes sure that it is what was received.
@@ -43,27 +85,29 @@ impl Store {
     pub fn complete(&self, job: &Job, outcome: &Outcome<'_>, took: Duration) -> Result<()> {
         const OP: &str = "store a result";
         let Inner { db, blobs, .. } = &*self.inner;
-        // Whoever holds the job now may have stored thumbnails that must not be replaced.
         if !db.read(OP, |tx| jobs::is_held(tx, job))? {
             return Err(Error::JobLost { id: job.id });
         }
         let doubt = blobs.doubt(job.id)?;
-        blobs.put_thumbnails(job.id, outcome.thumbnails)?;
-        let stored = db.write(OP, |tx| {
-            if jobs::finish(tx, job)? {
-                images::succeed(tx, job.seq, outcome, took)?;
-                return Ok(true);
-            }
-            Ok(false)
-        })?;
-        if stored {
-            return Ok(());
+        let stored = blobs
+            .put_thumbnails(job, outcome.thumbnails)
+            .and_then(|files| {
+                fail_point("completing").ok();
+                let held = db.write(OP, |tx| {
+                    let held = jobs::finish(tx, job)?;
+                    if held {
+                        images::succeed(tx, job.seq, outcome, &files, took)?;
+                    }
+                    Ok(held)
+                })?;
+                self::held(held, job)
+            });
+        fail_point("completed").ok();
+        if stored.is_err() {
+            // Nobody else knows of these files: whoever holds the job now has others.
+            blobs.take_back_thumbnails(job, outcome.thumbnails.len(), doubt);
         }
-        // Deleted while the thumbnails were on their way.
-        if !db.read(OP, |tx| images::exists(tx, job.id))? {
-            blobs.undo(job.id, doubt);
-        }
-        Err(Error::JobLost { id: job.id })
+        stored
     }
 
     /// Stores that the work on an image failed, and why, and ends the job. `code` is for programs, `message` for people.
@@ -81,15 +125,34 @@ impl Store {
         held(ended, job)
     }
 
+    /// Ends an attempt that came to no end, such as one that took too long. The image waits again at its old place, and
+    /// this returns `true`; or it fails with `code` and `message`, as [`Store::fail`] does, if no attempt is left.
+    ///
+    /// # Errors
+    /// As [`Store::complete`].
+    pub fn retry(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<bool> {
+        let again = job.attempt < MAX_ATTEMPTS;
+        if again {
+            self.let_wait(job, true)?;
+        } else {
+            self.fail(job, code, message, took)?;
+        }
+        Ok(again)
+    }
+
     /// Hands an image back unfinished: it waits again at its old place, and the attempt does not count.
     ///
     /// # Errors
     /// As [`Store::complete`].
     pub fn release(&self, job: &Job) -> Result<()> {
+        self.let_wait(job, false)
+    }
+
+    fn let_wait(&self, job: &Job, counts: bool) -> Result<()> {
         let released = self
             .inner
             .db
-            .write("release a job", |tx| jobs::release(tx, job))?;
+            .write("release a job", |tx| jobs::release(tx, job, counts))?;
         held(released, job)
     }
 
@@ -114,47 +177,103 @@ fn held(held: bool, job: &Job) -> Result<()> {
 mod tests {
     use std::fs;
     use std::io::Write;
+    use std::path::Path;
     use std::thread;
 
-    use super::*;
-    use crate::StoreConfig;
+    use pipeline_core::Thumbnail;
+    use tempfile::TempDir;
 
-    #[test]
-    fn a_deletion_that_overtakes_the_result_leaves_no_thumbnails() {
+    use super::*;
+    use crate::{ImageId, StoreConfig};
+
+    /// A store with one image, which is claimed.
+    fn claimed() -> (TempDir, Store, ImageId, Job) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
         let mut upload = store.begin_upload().unwrap();
         upload.write_all(b"bytes").unwrap();
         let id = store.accept(upload, "cat.jpg").unwrap();
-        let job = store.claim().unwrap().unwrap();
+        let job = store.claim("worker").unwrap().unwrap();
+        (dir, store, id, job)
+    }
+
+    fn thumbnails(jpeg: &'static [u8]) -> [Thumbnail; 1] {
+        [Thumbnail {
+            name: "small".into(),
+            width: 1,
+            height: 1,
+            jpeg: jpeg.into(),
+        }]
+    }
+
+    /// Completes `job`, and lets `meanwhile` run after the files are there and before the result is.
+    fn complete_and(
+        store: &Store,
+        job: &Job,
+        meanwhile: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
         let metadata = serde_json::from_str(
             r#"{"width": 1, "height": 1, "format": "png", "size_bytes": 5, "orientation": 1}"#,
         )
         .unwrap();
+        let thumbnails = thumbnails(b"by the first");
         let outcome = Outcome {
             metadata: &metadata,
-            thumbnails: &[],
+            thumbnails: &thumbnails,
             caption: None,
             caption_error: None,
         };
-        let thumbnails = store.inner.blobs.thumbnail(id, 0);
-        let thumbnails = thumbnails.parent().unwrap();
-
-        let completed = thread::scope(|scope| {
-            let delete = |tx: &rusqlite::Transaction<'_>| {
-                let completing = scope.spawn(|| store.complete(&job, &outcome, Duration::ZERO));
+        let folder = store.inner.blobs.thumbnail(job.id, "");
+        thread::scope(|scope| {
+            let work = |tx: &rusqlite::Transaction<'_>| {
+                let completing = scope.spawn(|| store.complete(job, &outcome, Duration::ZERO));
                 // The files are there, and the other thread waits for this transaction to end.
-                while !thumbnails.exists() && !completing.is_finished() {
+                while names(&folder).is_empty() && !completing.is_finished() {
                     thread::yield_now();
                 }
-                assert!(images::delete(tx, id)?);
+                meanwhile(tx)?;
                 Ok(completing)
             };
-            let completing = store.inner.db.write("delete an image", delete).unwrap();
+            let completing = store.inner.db.write("meanwhile", work).unwrap();
             completing.join().unwrap()
+        })
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        entries
+            .map(|entry| name(entry).into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_deletion_that_overtakes_the_result_leaves_no_thumbnails() {
+        let (dir, store, id, job) = claimed();
+        let completed = complete_and(&store, &job, |tx| images::delete(tx, id).map(drop));
+        assert!(matches!(completed, Err(Error::JobLost { .. })));
+        let folder = store.inner.blobs.thumbnail(id, "");
+        assert!(!folder.exists());
+        assert!(names(&dir.path().join("tmp")).is_empty());
+    }
+
+    #[test]
+    fn a_lease_that_ends_before_the_result_is_there_leaves_the_files_of_the_next_worker_alone() {
+        let (dir, store, id, first) = claimed();
+        let completed = complete_and(&store, &first, |tx| {
+            jobs::end_leases(tx, None, MAX_ATTEMPTS)?;
+            let second = jobs::claim(tx, "second", store.lease_end())?.unwrap();
+            let files = store
+                .inner
+                .blobs
+                .put_thumbnails(&second, &thumbnails(b"by the second"));
+            files.unwrap();
+            Ok(())
         });
         assert!(matches!(completed, Err(Error::JobLost { .. })));
-        assert!(!thumbnails.exists());
-        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+        let folder = store.inner.blobs.thumbnail(id, "");
+        assert_eq!(names(&folder), ["2-0.jpg"]);
+        assert_eq!(fs::read(folder.join("2-0.jpg")).unwrap(), b"by the second");
+        assert!(names(&dir.path().join("tmp")).is_empty());
     }
 }

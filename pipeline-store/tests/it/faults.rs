@@ -55,7 +55,7 @@ fn a_newer_database_is_refused_and_left_alone() {
             error,
             Error::TooNew {
                 found: 99,
-                supported: 1
+                supported: 2
             }
         ),
         "{error:?}"
@@ -159,7 +159,7 @@ fn a_locked_database_is_worth_another_try() {
     let other = Connection::open(store.database()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = try_accept(&store, "second", b"bytes").map(|_| ());
-    let not_claimed = store.claim().map(|_| ());
+    let not_claimed = store.claim("worker").map(|_| ());
     for result in [refused, not_claimed, complete(&store, &job)] {
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Busy { .. }), "{error:?}");

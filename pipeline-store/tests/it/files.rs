@@ -50,7 +50,7 @@ fn names_of_thumbnails_never_become_paths() {
     };
     store.complete(&claim(&store), &outcome, TOOK).unwrap();
     let path = store.thumbnail(id, "../../../evil").unwrap().unwrap();
-    assert_eq!(path, store.thumbnails_path(id).join("0.jpg"));
+    assert_eq!(path, store.thumbnails_path(id).join("1-0.jpg"));
     assert_eq!(fs::read(path).unwrap(), b"jpeg");
 }
 

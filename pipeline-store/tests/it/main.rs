@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests, helpers included")]
 
 mod contract;
+mod doctor;
 mod faults;
 mod files;
+mod leases;
 mod recovery;
 mod support;
+mod sweep;

@@ -111,15 +111,17 @@ fn a_job_from_before_a_restart_is_lost() {
 }
 
 #[test]
-fn thumbnails_of_an_interrupted_attempt_are_replaced() {
+fn thumbnails_of_an_interrupted_attempt_go() {
     let before = Scratch::new();
     let id = accept(&before, "cat.jpg");
     let _claimed = claim(&before);
     fs::create_dir_all(before.thumbnails_path(id)).unwrap();
     for n in 0..5 {
-        fs::write(before.thumbnails_path(id).join(format!("{n}.jpg")), "old").unwrap();
+        let name = format!("1-{n}.jpg");
+        fs::write(before.thumbnails_path(id).join(name), "old").unwrap();
     }
-    let after = restart(&before);
+    let after = Scratch::in_folder(cut_off(&before, id));
+    assert!(files(&after.path().join("thumbnails")).is_empty());
     assert_eq!(after.thumbnail(id, "small").unwrap(), None);
     let outcome = Outcome {
         metadata: &metadata(),

@@ -128,7 +128,7 @@ pub(crate) fn accept(store: &Store, name: &str) -> ImageId {
 }
 
 pub(crate) fn claim(store: &Store) -> Job {
-    store.claim().unwrap().expect("an image waits")
+    store.claim("worker").unwrap().expect("an image waits")
 }
 
 pub(crate) fn get(store: &Store, id: ImageId) -> ImageRecord {

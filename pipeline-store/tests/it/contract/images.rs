@@ -17,7 +17,7 @@ pub(super) fn an_empty_store_has_nothing(store: &Store) {
     let stats = store.stats().unwrap();
     assert_eq!((stats.total, stats.succeeded, stats.failed), (0, 0, 0));
     assert_eq!(stats.average_processing, None);
-    assert_eq!(store.claim().unwrap(), None);
+    assert_eq!(store.claim("worker").unwrap(), None);
     assert_eq!(store.queue_len().unwrap(), 0);
     let unknown: ImageId = "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap();
     assert_eq!(store.image(unknown).unwrap(), None);

@@ -17,7 +17,7 @@ pub(super) fn the_oldest_image_is_claimed_first(store: &Store) {
     let accepted: Vec<_> = (0..4).map(|n| accept(store, &n.to_string())).collect();
     let claimed: Vec<_> = (0..4).map(|_| claim(store).image_id()).collect();
     assert_eq!(claimed, accepted);
-    assert_eq!(store.claim().unwrap(), None);
+    assert_eq!(store.claim("worker").unwrap(), None);
 }
 
 pub(super) fn each_job_is_claimed_once(store: &Store) {
@@ -31,7 +31,7 @@ pub(super) fn each_job_is_claimed_once(store: &Store) {
         loop {
             // Looked at before the queue: what was sent by then is in it.
             let last_look = all_sent.load(Ordering::SeqCst);
-            match store.claim().unwrap() {
+            match store.claim("worker").unwrap() {
                 Some(job) => {
                     let id = job.image_id();
                     let bytes = store.original(&job).unwrap().bytes().to_vec();
@@ -97,7 +97,7 @@ pub(super) fn a_job_ends_once(store: &Store) {
     assert!(lost(store.fail(&job, "code", "message", TOOK)));
     assert!(lost(store.release(&job)));
     assert_eq!(get(store, id), done);
-    assert_eq!(store.claim().unwrap(), None);
+    assert_eq!(store.claim("worker").unwrap(), None);
 }
 
 pub(super) fn the_job_of_a_deleted_image_is_lost(store: &Store) {

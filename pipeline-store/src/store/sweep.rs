@@ -1,0 +1,97 @@
+//! Putting in order what no call has in hand: leases that ran out, and files that no row names.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Inner, MAX_ATTEMPTS, Store};
+use crate::{ImageId, Result, images, jobs};
+
+impl Store {
+    /// Takes images from workers whose leases have run out: they wait again at their old places, or fail with the code
+    /// `worker-hung` if that, or an end of the process, has now happened to them twice. Returns how many there were.
+    ///
+    /// Whoever claims images calls this now and then.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn expire_leases(&self) -> Result<usize> {
+        let message = "the work on this picture hung repeatedly";
+        self.end_leases(Some(self.inner.clock.now()), "worker-hung", message)
+    }
+
+    /// Ends the leases that run out at `now` or earlier, or all of them.
+    pub(super) fn end_leases(
+        &self,
+        now: Option<Timestamp>,
+        code: &str,
+        message: &str,
+    ) -> Result<usize> {
+        const OP: &str = "take back interrupted work";
+        let Inner { db, .. } = &*self.inner;
+        // Most of the time there is nothing to do, and nothing to wait for the writer for.
+        if db.read(OP, |tx| jobs::ending(tx, now))? == 0 {
+            return Ok(0);
+        }
+        db.write(OP, |tx| {
+            let ended = jobs::end_leases(tx, now, MAX_ATTEMPTS)?;
+            for seq in &ended.given_up {
+                images::fail(tx, *seq, code, message, None)?;
+            }
+            Ok(ended.given_up.len() + ended.waiting)
+        })
+    }
+
+    /// Removes files that no row names and no call has in hand, `age` old or older: those of the images whose ids begin
+    /// with the byte `part`, and with part 0 also what lies in the folder for temporary files. Returns how many there
+    /// were.
+    ///
+    /// A 256th of the store at a time, so that a large one is gone through without holding anything up. Call it for one
+    /// part after the other, now and then.
+    ///
+    /// # Errors
+    /// If a folder or the database cannot be read, or a file cannot be removed; the others are removed all the same.
+    pub fn sweep(&self, part: u8, age: Duration) -> Result<usize> {
+        let cleared = match part {
+            0 => self.clear_temporaries(age),
+            _ => Ok(0),
+        };
+        Ok(self.remove_orphans(part, age)? + cleared?)
+    }
+
+    fn remove_orphans(&self, part: u8, age: Duration) -> Result<usize> {
+        let Inner { db, blobs, .. } = &*self.inner;
+        let found = blobs.found(part)?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let rows = db.read("look for orphans", |tx| {
+            images::files(tx, &format!("{part:02x}"))
+        })?;
+        let orphans = found
+            .iter()
+            .filter(|file| file.is_orphan(&rows) && file.is_older(age));
+        all(orphans, |orphan| blobs.remove_orphan(orphan))
+    }
+
+    /// Removes temporary files, and the files of images that a process had in hand when it ended.
+    pub(super) fn clear_temporaries(&self, age: Duration) -> Result<usize> {
+        let Inner { db, blobs, .. } = &*self.inner;
+        let row = |id: ImageId| {
+            db.read("look for orphans", |tx| {
+                images::files(tx, &id.to_string()).map(|mut rows| rows.remove(&id))
+            })
+        };
+        all(&blobs.left(age)?, |left| blobs.clear(left, row))
+    }
+}
+
+/// Does `work` for every item, whatever becomes of the others, and counts them.
+fn all<T>(items: impl IntoIterator<Item = T>, work: impl Fn(T) -> Result<()>) -> Result<usize> {
+    let (mut count, mut result) = (0, Ok(()));
+    for item in items {
+        count += 1;
+        result = result.and(work(item));
+    }
+    result.map(|()| count)
+}
