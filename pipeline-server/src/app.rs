@@ -6,9 +6,11 @@ use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, Thumbnail
 use pipeline_store::{Store, StoreConfig};
 use poem::Endpoint;
 use tokio::task::spawn_blocking;
+use tracing::Span;
 
 use crate::admission::Admission;
 use crate::api::{self, ApiError};
+use crate::door::Door;
 use crate::runner::Runner;
 use crate::{Config, Error, Result, model};
 
@@ -28,6 +30,7 @@ struct Inner {
     runner: Runner,
     store: Store,
     admission: Admission,
+    door: Door,
 }
 
 impl App {
@@ -73,9 +76,10 @@ impl App {
             config.workers.get(),
             config.optional_captions,
         )?;
-        let admission = Admission::new(config.max_queue);
+        let admission = Admission::new(config.max_queue, config.clients.max_receiving_bytes);
         Ok(Self {
             inner: Arc::new(Inner {
+                door: Door::new(&config),
                 config,
                 runner,
                 store,
@@ -122,13 +126,17 @@ impl App {
         &self.inner.admission
     }
 
-    /// Runs `work` on a thread that may wait for the disk.
+    pub(crate) fn door(&self) -> &Door {
+        &self.inner.door
+    }
+
+    /// Runs `work` on a thread that may wait for the disk. What it logs belongs to the request that asked for it.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let app = self.clone();
-        spawn_blocking(move || work(&app))
+        let (app, span) = (self.clone(), Span::current());
+        spawn_blocking(move || span.in_scope(|| work(&app)))
             .await
             .unwrap_or_else(|panicked| Err(ApiError::internal(&panicked)))
     }

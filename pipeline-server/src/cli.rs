@@ -1,11 +1,17 @@
 //! What can be said on the command line, and nothing but parsing it. The doc comments are the help text.
 
+mod access;
+mod clients;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
+
+pub use access::{AccessArgs, Secret};
+pub use clients::ClientArgs;
 
 /// Upload a picture, get metadata, thumbnails and a caption over REST.
 ///
@@ -88,7 +94,8 @@ pub struct Args {
     #[arg(long, env = "PIPELINE_SHOW_LOCATION", value_parser = BoolishValueParser::new())]
     pub show_location: bool,
 
-    /// Address of a reverse proxy whose `X-Forwarded-Proto` header is believed, besides those on this machine.
+    /// Address of a reverse proxy whose `X-Forwarded-Proto` and `X-Forwarded-For` headers are believed, besides those on
+    /// this machine.
     /// May be given several times, or as a list with commas.
     #[arg(
         long,
@@ -97,6 +104,14 @@ pub struct Args {
         value_delimiter = ','
     )]
     pub trusted_proxy: Vec<IpAddr>,
+
+    /// Who may use the server.
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    /// What clients may take of the server.
+    #[command(flatten)]
+    pub clients: ClientArgs,
 
     /// Form of the log lines on standard error.
     #[arg(

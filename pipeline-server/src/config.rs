@@ -1,10 +1,16 @@
 //! The validated settings. [`Config::try_from`] turns what was typed into what the server needs, or says what is wrong.
 
+mod access;
+mod clients;
+
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
+
+pub use access::{Access, ApiKey, CorsOrigin, Role};
+pub use clients::ClientLimits;
 
 use crate::cli::Args;
 use crate::{Error, Result};
@@ -38,8 +44,13 @@ pub struct Config {
     pub decode_memory_bytes: u64,
     /// Whether the place that a camera wrote into a picture is shown. Default: no.
     pub show_location: bool,
-    /// Proxies whose `X-Forwarded-Proto` header is believed, besides loopback addresses. Default: none.
+    /// Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` headers are believed, besides loopback addresses.
+    /// Default: none.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Who may use the server.
+    pub access: Access,
+    /// What clients may take of the server.
+    pub clients: ClientLimits,
 }
 
 impl Config {
@@ -57,6 +68,8 @@ impl Config {
             decode_memory_bytes: 512 << 20,
             show_location: false,
             trusted_proxies: Vec::new(),
+            access: Access::default(),
+            clients: ClientLimits::default(),
         }
     }
 }
@@ -64,10 +77,10 @@ impl Config {
 impl TryFrom<Args> for Config {
     type Error = Error;
 
-    /// Resolves the address and the model.
+    /// Resolves the address and the model, and reads the API keys.
     ///
     /// # Errors
-    /// [`Error::Listen`] and [`Error::NoSuchModel`].
+    /// [`Error::Listen`], [`Error::NoSuchModel`], [`Error::ApiKey`], [`Error::ApiKeysFile`] and [`Error::CorsOrigin`].
     fn try_from(args: Args) -> Result<Self> {
         Ok(Self {
             listen: resolve(&args.listen)?,
@@ -81,6 +94,11 @@ impl TryFrom<Args> for Config {
             decode_memory_bytes: args.decode_memory_bytes,
             show_location: args.show_location,
             trusted_proxies: args.trusted_proxy,
+            clients: ClientLimits {
+                requests_per_minute: args.access.rate_limit,
+                ..args.clients.into()
+            },
+            access: args.access.try_into()?,
         })
     }
 }
