@@ -52,6 +52,12 @@ impl Admission {
         let waiting = store.queue_len()?;
         Ok((waiting.saturating_add(before) < self.max_queue).then_some(place))
     }
+
+    /// The uploads that are being received, and their bytes so far.
+    pub(crate) fn receiving(&self) -> (u64, u64) {
+        let Receiving { uploads, bytes } = &*self.receiving;
+        (uploads.load(Ordering::SeqCst), bytes.load(Ordering::SeqCst))
+    }
 }
 
 impl Place {

@@ -7,13 +7,15 @@ mod error;
 mod exif;
 mod form;
 mod images;
+mod ready;
 mod refused;
 mod route;
 mod service;
 mod thumbnails;
 mod types;
 
-use poem::{Endpoint, EndpointExt, Request, Response};
+use poem::endpoint::make;
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::App;
@@ -53,8 +55,26 @@ pub(crate) fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static 
         .at("/openapi.json", page.document())
         .at("/docs", page.browser())
         .at("/docs/", page.browser())
+        .at("/metrics", scrape(app))
         .nest("/", api)
         .data(app.clone());
     let app = app.clone();
     routes.around(move |routes, request: Request| around::around(app.clone(), routes, request))
+}
+
+/// The metrics in the text form of Prometheus.
+fn scrape(app: &App) -> impl Endpoint<Output = Response> + 'static {
+    let app = app.clone();
+    make(move |_| {
+        let app = app.clone();
+        async move {
+            let text = app.blocking(|app| Ok(app.rendered_metrics()?)).await;
+            match text {
+                Ok(text) => Response::builder()
+                    .content_type("text/plain; version=0.0.4; charset=utf-8")
+                    .body(text),
+                Err(refusal) => refusal.into_response(),
+            }
+        }
+    })
 }

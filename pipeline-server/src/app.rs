@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
 use pipeline_store::{Store, StoreConfig};
 use poem::Endpoint;
@@ -11,6 +12,7 @@ use tracing::Span;
 use crate::admission::Admission;
 use crate::api::{self, ApiError};
 use crate::door::Door;
+use crate::metrics::{Metrics, Now};
 use crate::runner::Runner;
 use crate::{Config, Error, Result, model};
 
@@ -31,6 +33,8 @@ struct Inner {
     store: Store,
     admission: Admission,
     door: Door,
+    has_captions: bool,
+    metrics: Arc<Metrics>,
 }
 
 impl App {
@@ -63,7 +67,12 @@ impl App {
             max_bytes: config.max_upload_bytes,
             ..Limits::default()
         };
+        let has_captions = captions.is_some();
+        let model = captions.as_ref().map(CaptionStage::model);
+        let metrics = Arc::new(Metrics::new(model));
+        let observer = Arc::clone(&metrics);
         let mut pipeline = ImagePipeline::builder()
+            .observe(move |stage, took| observer.stage(stage, took))
             .limits(limits)
             .memory(&MemoryBudget::new(config.decode_memory_bytes))
             .thumbnails(specs);
@@ -75,6 +84,7 @@ impl App {
             pipeline.build(),
             config.workers.get(),
             config.optional_captions,
+            Arc::clone(&metrics),
         )?;
         let admission = Admission::new(config.max_queue, config.clients.max_receiving_bytes);
         Ok(Self {
@@ -84,6 +94,8 @@ impl App {
                 runner,
                 store,
                 admission,
+                has_captions,
+                metrics,
             }),
         })
     }
@@ -124,6 +136,30 @@ impl App {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// Whether there is a model that writes captions.
+    pub(crate) fn has_captions(&self) -> bool {
+        self.inner.has_captions
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// The metrics in the text form of Prometheus, with what is true now.
+    pub(crate) fn rendered_metrics(&self) -> pipeline_store::Result<String> {
+        let store = self.store();
+        let oldest = store.oldest_unfinished()?;
+        let age = oldest.map(|since| Timestamp::now().duration_since(since));
+        let (receiving, receiving_bytes) = self.admission().receiving();
+        Ok(self.metrics().render(&Now {
+            queue: store.queue_len()?,
+            // A clock that was set back makes nothing younger than it is.
+            oldest: age.and_then(|age| age.try_into().ok()).unwrap_or_default(),
+            receiving,
+            receiving_bytes,
+        }))
     }
 
     pub(crate) fn door(&self) -> &Door {

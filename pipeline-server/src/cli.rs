@@ -94,6 +94,16 @@ pub struct Args {
     #[arg(long, env = "PIPELINE_SHOW_LOCATION", value_parser = BoolishValueParser::new())]
     pub show_location: bool,
 
+    /// Free space in the data folder, in bytes, below which `/readyz` says that the server is not ready. The default is
+    /// 256 MiB.
+    #[arg(
+        long,
+        env = "PIPELINE_MIN_FREE_BYTES",
+        value_name = "BYTES",
+        default_value_t = 256 << 20
+    )]
+    pub min_free_bytes: u64,
+
     /// Address of a reverse proxy whose `X-Forwarded-Proto` and `X-Forwarded-For` headers are believed, besides those on
     /// this machine.
     /// May be given several times, or as a list with commas.

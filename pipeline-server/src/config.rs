@@ -44,6 +44,8 @@ pub struct Config {
     pub decode_memory_bytes: u64,
     /// Whether the place that a camera wrote into a picture is shown. Default: no.
     pub show_location: bool,
+    /// Free space in bytes below which the server is not ready. Default: 256 MiB.
+    pub min_free_bytes: u64,
     /// Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` headers are believed, besides loopback addresses.
     /// Default: none.
     pub trusted_proxies: Vec<IpAddr>,
@@ -67,6 +69,7 @@ impl Config {
             optional_captions: false,
             decode_memory_bytes: 512 << 20,
             show_location: false,
+            min_free_bytes: 256 << 20,
             trusted_proxies: Vec::new(),
             access: Access::default(),
             clients: ClientLimits::default(),
@@ -93,6 +96,7 @@ impl TryFrom<Args> for Config {
             optional_captions: args.optional_captions,
             decode_memory_bytes: args.decode_memory_bytes,
             show_location: args.show_location,
+            min_free_bytes: args.min_free_bytes,
             trusted_proxies: args.trusted_proxy,
             clients: ClientLimits {
                 requests_per_minute: args.access.rate_limit,

@@ -16,6 +16,7 @@ use pipeline_core::{
 use pipeline_store::{Job, Outcome, Store};
 use tracing::{error, info, warn};
 
+use crate::metrics::Metrics;
 use crate::{Error, Result};
 
 /// How long a worker waits after the store refused it, before it asks again.
@@ -34,6 +35,7 @@ struct Shared {
     pipeline: ImagePipeline,
     optional_captions: bool,
     cancel: CancelToken,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -53,12 +55,14 @@ impl Runner {
         pipeline: ImagePipeline,
         workers: usize,
         optional_captions: bool,
+        metrics: Arc<Metrics>,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
             store,
             pipeline,
             optional_captions,
             cancel: CancelToken::new(),
+            metrics,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -149,6 +153,7 @@ impl Shared {
         match result {
             Ok(finished) => {
                 info!(image.id = %id, duration_ms, "processed picture {id}");
+                self.metrics.picture("success", took);
                 self.complete(&job, &finished, took);
             }
             Err(Stop::Cancelled) => {
@@ -157,6 +162,7 @@ impl Shared {
             }
             Err(Stop::Failed { code, message }) => {
                 info!(image.id = %id, duration_ms, code, "picture {id} failed: {message}");
+                self.metrics.picture(code, took);
                 self.write_down(&job, || self.store.fail(&job, code, &message, took))
                     .ok();
             }

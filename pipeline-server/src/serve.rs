@@ -48,7 +48,7 @@ pub async fn run(
         .map_err(system("use the listening socket"))?;
     let service = Arc::new(Service::new(app.endpoint(), limits));
     info!(%address, "ready on http://{address}, documentation on http://{address}/docs");
-    serve(gate, service, shutdown).await;
+    serve(&app, gate, service, shutdown).await;
     let stopped = spawn_blocking(move || app.stop()).await;
     if let Err(error) = stopped {
         warn!("the workers did not stop cleanly: {error}");
@@ -58,6 +58,7 @@ pub async fn run(
 }
 
 async fn serve<E: poem::Endpoint + 'static>(
+    app: &App,
     gate: Gate,
     service: Arc<Service<E>>,
     shutdown: impl Future<Output = ()>,
@@ -70,7 +71,11 @@ async fn serve<E: poem::Endpoint + 'static>(
             () = &mut shutdown => break,
             connection = gate.accept() => {
                 let (service, stopping) = (Arc::clone(&service), stopping.clone());
-                open.spawn(async move { service.serve(connection, stopping).await });
+                let counted = app.metrics().connection();
+                open.spawn(async move {
+                    service.serve(connection, stopping).await;
+                    drop(counted);
+                });
             }
             // Those that have ended are taken out of the set.
             Some(_) = open.join_next() => {}

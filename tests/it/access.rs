@@ -46,6 +46,7 @@ fn a_closed_server_asks_for_a_key() {
         ("DELETE", "/api/images/x"),
         ("GET", "/api/images/x/thumbnails/small"),
         ("GET", "/api/stats"),
+        ("GET", "/metrics"),
         ("PATCH", "/api/images"),
         ("GET", "/no/such/path"),
     ] {

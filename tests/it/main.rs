@@ -12,6 +12,7 @@ mod http;
 mod lifecycle;
 mod limits;
 mod list;
+mod metrics;
 mod pictures;
 mod processing;
 mod rates;

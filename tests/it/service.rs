@@ -18,9 +18,39 @@ fn the_root_says_hello() {
 #[test]
 fn health_is_reported() {
     let server = Server::start();
-    for path in ["/livez", "/readyz"] {
-        server.get(path).expect(200, &json!({"status": "ok"}));
-    }
+    server.get("/livez").expect(200, &json!({"status": "ok"}));
+    let checks = json!({"model": "ok", "disk": "ok", "queue": "ok"});
+    let ready = json!({"status": "ok", "checks": checks});
+    server.get("/readyz").expect(200, &ready);
+    let checks = json!({"model": "off", "disk": "ok", "queue": "ok"});
+    let ready = json!({"status": "ok", "checks": checks});
+    Server::with(|_| {}, None)
+        .get("/readyz")
+        .expect(200, &ready);
+}
+
+#[test]
+fn a_server_that_cannot_work_names_the_check_that_failed() {
+    let full = Server::with(|config| config.min_free_bytes = u64::MAX, None);
+    let checks = json!({"model": "off", "disk": "too little free space", "queue": "ok"});
+    let reply = full.get("/readyz");
+    reply.expect(
+        503,
+        &json!({"detail": "Not ready: disk.", "checks": checks}),
+    );
+    assert_eq!(reply.header("x-error-code"), Some("not-ready"));
+    assert!(reply.header("retry-after").is_some());
+
+    let gate = Gate::default();
+    let busy = Server::with(|config| config.max_queue = 1, Some(gate.captions()));
+    busy.accept(PHOTO);
+    let checks = json!({"model": "ok", "disk": "ok", "queue": "full"});
+    let not_ready = json!({"detail": "Not ready: queue.", "checks": checks});
+    busy.get("/readyz").expect(503, &not_ready);
+    gate.open();
+    busy.wait_idle();
+    assert_eq!(busy.get("/readyz").status, 200);
+    assert_eq!(busy.get("/livez").status, 200);
 }
 
 #[test]

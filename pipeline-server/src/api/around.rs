@@ -46,7 +46,7 @@ pub(super) async fn around<E: Endpoint>(
         };
         finish(&exchange, &mut response);
         app.door().cors().tell(origin, response.headers_mut());
-        exchange.end(&mut response);
+        exchange.end(&app, &mut response);
         if exchange.method == Method::HEAD {
             response.set_body(());
         }
@@ -164,7 +164,7 @@ impl Exchange {
         }
     }
 
-    fn end(&self, response: &mut Response) {
+    fn end(&self, app: &App, response: &mut Response) {
         let Self {
             method,
             path,
@@ -173,8 +173,11 @@ impl Exchange {
             ..
         } = self;
         let route = self.route.template;
+        let took = self.started.elapsed();
+        app.metrics()
+            .request(method, route, response.status(), took);
         let status = response.status().as_u16();
-        let duration_ms = self.started.elapsed().as_secs_f64() * 1e3;
+        let duration_ms = took.as_secs_f64() * 1e3;
         let bytes_out = body_size(response);
         // Whatever watches over the server asks every few seconds, and nobody wants to read it.
         match self.route.is_free {

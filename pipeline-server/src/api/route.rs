@@ -24,6 +24,7 @@ impl Route {
             [""] => ("/", READ),
             ["livez"] => ("/livez", READ),
             ["readyz"] => ("/readyz", READ),
+            ["metrics"] => ("/metrics", READ),
             ["docs"] => ("/docs", READ),
             ["openapi.json"] => ("/openapi.json", READ),
             ["api", "stats"] => ("/api/stats", READ),

@@ -20,6 +20,7 @@ fn help_names_every_flag_and_variable() {
         "workers",
         "strict-uploads",
         "optional-captions",
+        "min-free-bytes",
         "trusted-proxy",
         "api-key",
         "api-keys-file",

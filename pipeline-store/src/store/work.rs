@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pipeline_core::Source;
 use sha2::{Digest, Sha256};
 
@@ -99,6 +100,15 @@ impl Store {
     /// If the database cannot be read.
     pub fn queue_len(&self) -> Result<u64> {
         self.inner.db.read("count jobs", |tx| jobs::count(tx))
+    }
+
+    /// When the oldest image in work was accepted, if there is one.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn oldest_unfinished(&self) -> Result<Option<Timestamp>> {
+        let op = "find the oldest job";
+        self.inner.db.read(op, |tx| images::oldest_unfinished(tx))
     }
 }
 
