@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use pipeline_core::candle_core::{Device, Tensor, safetensors};
-use pipeline_core::{Blip, BlipOptions, Cx, GenerationConfig};
-use serde_json::json;
+use pipeline_core::{Blip, BlipOptions, Cx, GenerationConfig, Precision};
+use serde_json::{Value, json};
 
 fn main() {
     let Some(folder) = std::env::var_os("BLIP_BASE") else {
@@ -20,10 +20,25 @@ fn main() {
         return;
     };
     let folder = Path::new(&folder);
-    let started = Instant::now();
-    let model = Blip::open(folder, &BlipOptions::default()).unwrap();
-    let load_s = started.elapsed().as_secs_f64();
     let pixels = &safetensors::load(folder.join("pixels.safetensors"), &Device::Cpu).unwrap()["pixel_values"];
+    let full = measure(folder, pixels, Precision::Full);
+    // The peak of the first model, before there is a second one.
+    let peak_mb = peak_mb();
+    let fast = measure(folder, pixels, Precision::Fast);
+    println!(
+        "{}",
+        json!({ "full": full, "fast": fast, "peak_mb": peak_mb, "matmul_gflops": matmul_gflops() })
+    );
+}
+
+fn measure(folder: &Path, pixels: &Tensor, precision: Precision) -> Value {
+    let started = Instant::now();
+    let options = BlipOptions {
+        precision,
+        ..BlipOptions::default()
+    };
+    let model = Blip::open(folder, &options).unwrap();
+    let load_s = started.elapsed().as_secs_f64();
     let cx = Cx::none();
 
     // All 20 tokens, so that every run does the same work.
@@ -42,16 +57,22 @@ fn main() {
             .generate(&model.encode(pixels, &cx).unwrap(), prompt, config, &cx)
             .unwrap()
     };
-    let result = json!({
+    json!({
         "load_s": load_s,
-        "matmul_gflops": matmul_gflops(),
         "encoder_s": median(5, || model.encode(pixels, &cx).unwrap()),
-        "contract_s": median(3, || generate(model.prompt_ids(), &contract)),
+        "contract_s": median(5, || generate(model.prompt_ids(), &contract)),
         "contract_ids": generate(model.prompt_ids(), &contract),
-        "greedy10_s": median(3, || generate(&[], &greedy)),
+        "greedy10_s": median(5, || generate(&[], &greedy)),
         "greedy10_ids": generate(&[], &greedy),
-    });
-    println!("{result}");
+    })
+}
+
+/// The most memory that the process has had, in MB; 0 where the system does not say.
+fn peak_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.unwrap_or_default() * 1024.0 / 1e6
 }
 
 /// The rate of a plain matrix product of the encoder's commonest shape, in GFLOP/s.

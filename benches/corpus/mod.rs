@@ -2,12 +2,33 @@
 
 use std::path::Path;
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
-use pipeline_core::{Cx, Decode, Decoded, Limits, Source, Stage, ThumbnailSpec, ThumbnailStage};
+use image::{RgbImage, imageops};
+use jpeg_encoder::{Encoder, SamplingFactor};
+use pipeline_core::{Cx, Decode, Limits, Source, Stage};
 
-/// Width and height of the pictures: 0.3, 2 and 12 Mpx.
-pub(crate) const SIZES: [(u32, u32); 3] = [(640, 480), (1_632, 1_224), (4_000, 3_000)];
+/// Width and height of the pictures: 0.3, 2, 12 and 48 Mpx.
+pub(crate) const SIZES: [(u32, u32); 4] =
+    [(640, 480), (1_632, 1_224), (4_000, 3_000), (8_000, 6_000)];
+
+/// A name, and how a picture is written in that kind of file.
+pub(crate) type Kind = (&'static str, fn(&RgbImage) -> Source);
+
+/// The kinds of file that are decoded in different ways.
+pub(crate) const KINDS: [Kind; 7] = [
+    ("jpeg-420", jpeg),
+    ("jpeg-444", |picture| {
+        encoded(picture, |encoder| {
+            encoder.set_sampling_factor(SamplingFactor::R_4_4_4);
+        })
+    }),
+    ("jpeg-progressive", |picture| {
+        encoded(picture, |encoder| encoder.set_progressive(true))
+    }),
+    ("jpeg-gray", jpeg_gray),
+    ("png-rgb", png),
+    ("png-rgba", png_rgba),
+    ("png-palette", png_palette),
+];
 
 fn photo() -> Source {
     Source::from_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/rocket.jpg"))
@@ -33,25 +54,76 @@ pub(crate) fn picture(width: u32, height: u32) -> RgbImage {
     picture
 }
 
-pub(crate) fn jpeg(picture: &RgbImage) -> Source {
-    let side = picture.width().max(picture.height());
-    let stage = ThumbnailStage::new([ThumbnailSpec::new("whole", side).with_quality(90)]);
-    let whole = stage
-        .run(&Decoded::from(picture.clone()), &Cx::none())
-        .expect("the picture can be encoded")
-        .remove(0);
-    Source::from(whole.jpeg)
+fn jpeg(picture: &RgbImage) -> Source {
+    encoded(picture, |encoder| {
+        encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    })
 }
 
-pub(crate) fn png(picture: &RgbImage) -> Source {
+fn encoded(picture: &RgbImage, set: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Source {
+    write_jpeg(picture, picture.as_raw(), jpeg_encoder::ColorType::Rgb, set)
+}
+
+fn jpeg_gray(picture: &RgbImage) -> Source {
+    let gray = imageops::grayscale(picture);
+    write_jpeg(
+        picture,
+        gray.as_raw(),
+        jpeg_encoder::ColorType::Luma,
+        |_| {},
+    )
+}
+
+fn write_jpeg(
+    picture: &RgbImage,
+    samples: &[u8],
+    color: jpeg_encoder::ColorType,
+    set: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
+) -> Source {
+    let side = |pixels: u32| u16::try_from(pixels).expect("the sides fit into a JPEG");
     let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(
-            picture.as_raw(),
-            picture.width(),
-            picture.height(),
-            ExtendedColorType::Rgb8,
-        )
+    let mut encoder = Encoder::new(&mut bytes, 90);
+    set(&mut encoder);
+    let (width, height) = (side(picture.width()), side(picture.height()));
+    encoder
+        .encode(samples, width, height, color)
         .expect("the picture can be encoded");
+    Source::from(bytes)
+}
+
+fn png(picture: &RgbImage) -> Source {
+    write_png(picture, picture.as_raw(), png::ColorType::Rgb)
+}
+
+fn png_rgba(picture: &RgbImage) -> Source {
+    let pixels = picture.as_raw().as_chunks::<3>().0.iter();
+    let rgba: Vec<u8> = pixels
+        .flat_map(|&[r, g, b]| [r, g, b, 255 - r / 2])
+        .collect();
+    write_png(picture, &rgba, png::ColorType::Rgba)
+}
+
+fn png_palette(picture: &RgbImage) -> Source {
+    let pixels = picture.as_raw().as_chunks::<3>().0.iter();
+    let sixth = |level: u8| level / 43;
+    let indices: Vec<u8> = pixels
+        .map(|&[r, g, b]| sixth(r) * 36 + sixth(g) * 6 + sixth(b))
+        .collect();
+    write_png(picture, &indices, png::ColorType::Indexed)
+}
+
+fn write_png(picture: &RgbImage, samples: &[u8], color: png::ColorType) -> Source {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture.width(), picture.height());
+    encoder.set_color(color);
+    encoder.set_depth(png::BitDepth::Eight);
+    if color == png::ColorType::Indexed {
+        let cube = (0..216_u8).flat_map(|i| [i / 36, i / 6 % 6, i % 6].map(|sixth| sixth * 51));
+        encoder.set_palette(cube.collect::<Vec<u8>>());
+    }
+    let mut file = encoder.write_header().expect("the picture can be encoded");
+    file.write_image_data(samples)
+        .expect("the picture can be encoded");
+    drop(file);
     Source::from(bytes)
 }

@@ -3,6 +3,8 @@
 #[cfg(feature = "blip")]
 mod blip;
 #[cfg(feature = "blip")]
+mod lanes;
+#[cfg(feature = "blip")]
 mod preprocess;
 #[cfg(feature = "blip")]
 mod search;
@@ -14,7 +16,7 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "blip")]
-pub use blip::{Blip, BlipOptions, Encoded, Tag};
+pub use blip::{Blip, BlipOptions, Encoded, Precision, Tag};
 #[cfg(feature = "blip")]
 pub use search::{EarlyStopping, GenerationConfig};
 

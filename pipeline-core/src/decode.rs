@@ -10,13 +10,15 @@ mod png;
 mod shrink;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
 use crate::budget::Reservation;
-use crate::exif::Block;
-use crate::{Cx, Error, Format, Limits, MemoryBudget, Result, Source, Stage};
+use crate::error::LimitName;
+use crate::header::Header;
+use crate::{Cx, Error, Format, Limits, MemoryBudget, Result, Source, Stage, limits};
 
 /// A decoded picture: upright, sRGB, 8 bits a channel, transparent parts on white.
 ///
@@ -151,13 +153,29 @@ impl Decode {
         self
     }
 
-    /// What a decoder does between a file's header and its pixels: refuses it, or waits for memory.
-    fn admit(&self, size: (u32, u32), memory_bytes: u64, cx: &Cx) -> Result<Option<Reservation>> {
-        self.limits.check_size(size.0, size.1)?;
-        self.budget
-            .as_ref()
+    /// Waits for the memory that decoding takes; then the time for it begins.
+    fn admit<'a>(&self, memory_bytes: u64, cx: &'a Cx) -> Result<(Option<Reservation>, Watch<'a>)> {
+        let budget = self.budget.as_ref();
+        let memory = budget
             .map(|budget| budget.reserve(memory_bytes, cx))
-            .transpose()
+            .transpose()?;
+        let watch = Watch {
+            cx,
+            started: Instant::now(),
+            max_time: self.limits.max_time,
+        };
+        Ok((memory, watch))
+    }
+
+    /// Refuses a file for what its header says.
+    fn check(&self, header: &Header<'_>) -> Result<()> {
+        let max_frames = self.limits.max_frames.into();
+        limits::check(LimitName::Frames, header.frames, max_frames)?;
+        match header.size {
+            Some((width, height)) => self.limits.check_size(width, height),
+            // The decoder knows better what is wrong.
+            None => Ok(()),
+        }
     }
 }
 
@@ -170,25 +188,39 @@ impl Stage<Source> for Decode {
 
     fn run(&self, source: &Source, cx: &Cx) -> Result<Decoded> {
         self.limits.check_bytes(source.bytes().len() as u64)?;
+        let header = Header::read(source, &self.limits)?;
+        self.check(&header)?;
         let stored = match source.format() {
-            Some(Format::Jpeg) => jpeg::decode(source.bytes(), self, cx),
-            Some(Format::Png) => png::decode(source.bytes(), self, cx),
+            Some(Format::Jpeg) => jpeg::decode(source.bytes(), &header, self, cx),
+            Some(Format::Png) => png::decode(source.bytes(), &header, self, cx),
             None => Err(Error::UnknownFormat),
         };
-        // First, since a decoder that was told to stop calls that a damaged file.
-        cx.check()?;
-        let orientation =
-            Block::read(source).and_then(|exif| Orientation::from_exif(exif.orientation()));
+        let orientation = Orientation::from_exif(header.orientation());
         Ok(stored?.upright(orientation.unwrap_or(Orientation::NoTransforms)))
     }
 }
 
-/// Stored width and height in pixels, from the header alone.
-pub(crate) fn stored_size(source: &Source) -> Result<(u32, u32)> {
-    match source.format() {
-        Some(Format::Jpeg) => jpeg::stored_size(source.bytes()),
-        Some(Format::Png) => png::stored_size(source.bytes()),
-        None => Err(Error::UnknownFormat),
+/// Says when a decoder has to stop: when nobody waits any more, or when it has taken too long.
+#[derive(Debug, Clone, Copy)]
+struct Watch<'a> {
+    cx: &'a Cx,
+    started: Instant,
+    max_time: Duration,
+}
+
+impl Watch<'_> {
+    fn check(&self) -> Result<()> {
+        self.cx.check()?;
+        let took = self.started.elapsed();
+        if took >= self.max_time {
+            let millis = |time: Duration| time.as_millis().try_into().unwrap_or(u64::MAX);
+            return Err(Error::Limit {
+                limit: LimitName::Time,
+                actual: millis(took),
+                max: millis(self.max_time),
+            });
+        }
+        Ok(())
     }
 }
 

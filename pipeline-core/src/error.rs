@@ -131,6 +131,12 @@ pub enum LimitName {
     Scans,
     /// The memory that decoding takes, in bytes.
     Memory,
+    /// What the file carries beside its pixels, in bytes.
+    Metadata,
+    /// The pictures in the file.
+    Frames,
+    /// The time that decoding takes, in milliseconds.
+    Time,
 }
 
 impl fmt::Display for LimitName {
@@ -141,6 +147,9 @@ impl fmt::Display for LimitName {
             Self::Pixels => "the number of pixels",
             Self::Scans => "the number of scans",
             Self::Memory => "the memory for decoding in bytes",
+            Self::Metadata => "the size of the metadata in bytes",
+            Self::Frames => "the number of pictures in the file",
+            Self::Time => "the time for decoding in milliseconds",
         })
     }
 }
@@ -217,6 +226,18 @@ impl Error {
                 limit: LimitName::Memory,
                 ..
             } => "too-much-memory",
+            Self::Limit {
+                limit: LimitName::Metadata,
+                ..
+            } => "too-much-metadata",
+            Self::Limit {
+                limit: LimitName::Frames,
+                ..
+            } => "too-many-frames",
+            Self::Limit {
+                limit: LimitName::Time,
+                ..
+            } => "decoding-too-slow",
             Self::Thumbnail { .. } => "thumbnail-failed",
             Self::Model { .. } => "model-failed",
             Self::Stage { .. } => "stage-failed",
@@ -290,6 +311,21 @@ mod tests {
                 actual: 2,
                 max: 1,
             },
+            Error::Limit {
+                limit: LimitName::Metadata,
+                actual: 2,
+                max: 1,
+            },
+            Error::Limit {
+                limit: LimitName::Frames,
+                actual: 2,
+                max: 1,
+            },
+            Error::Limit {
+                limit: LimitName::Time,
+                actual: 2,
+                max: 1,
+            },
             Error::Thumbnail {
                 name: "small".into(),
                 source: Arc::new(broken()),
@@ -326,6 +362,9 @@ mod tests {
                 "too-many-pixels | the number of pixels is 2, the limit is 1",
                 "too-many-scans | the number of scans is 2, the limit is 1",
                 "too-much-memory | the memory for decoding in bytes is 2, the limit is 1",
+                "too-much-metadata | the size of the metadata in bytes is 2, the limit is 1",
+                "too-many-frames | the number of pictures in the file is 2, the limit is 1",
+                "decoding-too-slow | the time for decoding in milliseconds is 2, the limit is 1",
                 "thumbnail-failed | cannot make the thumbnail `small`: broken",
                 "model-failed | caption model `tiny`: reading config.json: broken",
                 "stage-failed | stage `dominant-color` failed: broken",

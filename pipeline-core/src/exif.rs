@@ -1,11 +1,13 @@
 //! The EXIF block of a picture. A damaged one counts as absent: it never fails the picture.
 
-use std::io::Cursor;
+mod tiff;
+mod time;
 
-use ::exif::{DateTime, Field, In, Rational, Reader, SRational, Tag, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::Source;
+pub(crate) use tiff::Tiff;
+use tiff::{Directory, Field};
+use time::taken_at;
 
 /// What a camera wrote about a picture. Each field is absent where the file does not say.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -65,163 +67,148 @@ pub struct Gps {
 }
 
 /// An EXIF block that could be read, at least in part.
-pub(crate) struct Block {
-    fields: ::exif::Exif,
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    primary: Directory<'a>,
+    camera: Option<Directory<'a>>,
+    place: Option<Directory<'a>>,
 }
 
-impl Block {
-    /// Finds the EXIF block of a JPEG (APP1) or PNG (`eXIf`).
-    pub(crate) fn read(source: &Source) -> Option<Self> {
-        let fields = Reader::new()
-            .continue_on_error(true)
-            .read_from_container(&mut Cursor::new(source.bytes()))
-            .or_else(|error| error.distill_partial_result(|_ignored| {}))
-            .ok()?;
-        Some(Self { fields })
+impl<'a> Block<'a> {
+    /// Reads a block that starts with its TIFF header.
+    pub(crate) fn read(mut bytes: &'a [u8]) -> Option<Self> {
+        // Some programs keep the mark of a JPEG segment where it does not belong.
+        while let Some(rest) = bytes.strip_prefix(b"Exif\0\0") {
+            bytes = rest;
+        }
+        let primary = Tiff::open(bytes)?.first()?;
+        Some(Self {
+            primary,
+            camera: primary.child(tag::EXIF_DIRECTORY),
+            place: primary.child(tag::GPS_DIRECTORY),
+        })
     }
 
-    /// How to turn the stored pixels to see the picture upright, 1 to 8; 1 if the block does not say.
-    pub(crate) fn orientation(&self) -> u8 {
-        let value = self
-            .field(Tag::Orientation)
-            .and_then(|field| field.value.get_uint(0));
-        value
-            .and_then(|value| u8::try_from(value).ok())
-            .filter(|value| (1..=8).contains(value))
-            .unwrap_or(1)
+    /// How to turn the stored pixels to see the picture upright: 1 to 8, or nonsense.
+    pub(crate) fn orientation(&self) -> Option<u8> {
+        let value = self.primary.field(tag::ORIENTATION)?;
+        Some(
+            value
+                .uint()
+                .map_or(1, |value| value.try_into().unwrap_or(1)),
+        )
     }
 
     /// The rest, or `None` if nothing of it is there.
     pub(crate) fn details(&self) -> Option<Exif> {
+        let number = |tag| numbers(self.camera, tag)?.first().copied();
         let details = Exif {
-            make: self.text(Tag::Make),
-            model: self.text(Tag::Model),
-            lens: self.text(Tag::LensModel),
-            exposure_seconds: self.number(Tag::ExposureTime),
-            f_number: self.number(Tag::FNumber),
-            iso: self
-                .field(Tag::PhotographicSensitivity)
-                .and_then(|field| field.value.get_uint(0)),
-            focal_length_mm: self.number(Tag::FocalLength),
-            taken_at: self.taken_at(),
+            make: text(Some(self.primary), tag::MAKE),
+            model: text(Some(self.primary), tag::MODEL),
+            lens: text(self.camera, tag::LENS_MODEL),
+            exposure_seconds: number(tag::EXPOSURE_TIME),
+            f_number: number(tag::F_NUMBER),
+            iso: field(self.camera, tag::SENSITIVITY).and_then(Field::uint),
+            focal_length_mm: number(tag::FOCAL_LENGTH),
+            taken_at: taken_at(
+                ascii(self.camera, tag::TAKEN_AT).unwrap_or_default(),
+                ascii(self.camera, tag::TAKEN_AT_OFFSET),
+            ),
             gps: self.gps(),
         };
         (details != Exif::default()).then_some(details)
     }
 
-    fn field(&self, tag: Tag) -> Option<&Field> {
-        self.fields.get_field(tag, In::PRIMARY)
-    }
-
-    fn ascii(&self, tag: Tag) -> Option<&[u8]> {
-        match &self.field(tag)?.value {
-            Value::Ascii(lines) => lines.first().map(Vec::as_slice),
-            _ => None,
-        }
-    }
-
-    fn text(&self, tag: Tag) -> Option<String> {
-        /// Longer than any camera's name; what is longer is not meant to be read.
-        const MOST_CHARS: usize = 200;
-        let text = String::from_utf8_lossy(self.ascii(tag)?);
-        let text: String = text
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MOST_CHARS)
-            .collect();
-        let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-
-    /// All numbers of a field, in whichever type they were written; `None` if one of them is not finite, since cameras
-    /// write 0/0 for "unknown".
-    fn numbers(&self, tag: Tag) -> Option<Vec<f64>> {
-        let numbers: Vec<f64> = match &self.field(tag)?.value {
-            Value::Rational(values) => values.iter().map(Rational::to_f64).collect(),
-            Value::SRational(values) => values.iter().map(SRational::to_f64).collect(),
-            Value::Float(values) => values.iter().copied().map(f64::from).collect(),
-            Value::Double(values) => values.clone(),
-            _ => return None,
-        };
-        numbers
-            .iter()
-            .all(|number| number.is_finite())
-            .then_some(numbers)
-    }
-
-    fn number(&self, tag: Tag) -> Option<f64> {
-        self.numbers(tag)?.first().copied()
-    }
-
-    fn taken_at(&self) -> Option<String> {
-        let mut time = DateTime::from_ascii(self.ascii(Tag::DateTimeOriginal)?).ok()?;
-        if let Some(offset) = self.ascii(Tag::OffsetTimeOriginal) {
-            // Without a sound offset, it is the camera's local time.
-            time.parse_offset(offset).ok();
-        }
-        let DateTime {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            ..
-        } = time;
-        let sound = (1..=12).contains(&month)
-            && (1..=31).contains(&day)
-            && hour < 24
-            && minute < 60
-            && second <= 60;
-        let offset = time.offset.map_or_else(String::new, |minutes| {
-            let sign = if minutes < 0 { '-' } else { '+' };
-            format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-        });
-        sound.then(|| {
-            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{offset}")
-        })
-    }
-
     fn gps(&self) -> Option<Gps> {
-        let degrees = |value: Tag, reference: Tag, negative: u8, most: f64| {
-            let parts = self.numbers(value)?;
+        let degrees = |value, reference, negative: u8, most: f64| {
+            let parts = numbers(self.place, value)?;
+            let units = [1.0, 60.0, 3_600.0];
             let degrees: f64 = parts
                 .iter()
-                .zip([1.0, 60.0, 3_600.0])
+                .zip(units)
                 .map(|(part, unit)| part / unit)
                 .sum();
-            let sign = if self.ascii(reference)?.first() == Some(&negative) {
+            let sign = if ascii(self.place, reference)?.first() == Some(&negative) {
                 -1.0
             } else {
                 1.0
             };
             (degrees <= most).then_some(sign * degrees)
         };
-        let latitude = degrees(Tag::GPSLatitude, Tag::GPSLatitudeRef, b'S', 90.0)?;
-        let longitude = degrees(Tag::GPSLongitude, Tag::GPSLongitudeRef, b'W', 180.0)?;
-        let below_sea = self
-            .field(Tag::GPSAltitudeRef)
-            .and_then(|field| field.value.get_uint(0))
-            == Some(1);
-        let altitude_m = self
-            .number(Tag::GPSAltitude)
-            .map(|metres| if below_sea { -metres } else { metres });
+        let latitude = degrees(tag::LATITUDE, tag::LATITUDE_REF, b'S', 90.0)?;
+        let longitude = degrees(tag::LONGITUDE, tag::LONGITUDE_REF, b'W', 180.0)?;
+        let below_sea = field(self.place, tag::ALTITUDE_REF).and_then(Field::uint) == Some(1);
+        let altitude =
+            numbers(self.place, tag::ALTITUDE).and_then(|metres| metres.first().copied());
         Some(Gps {
             latitude,
             longitude,
-            altitude_m,
+            altitude_m: altitude.map(|metres| if below_sea { -metres } else { metres }),
         })
     }
 }
 
+fn field(directory: Option<Directory<'_>>, tag: u16) -> Option<Field<'_>> {
+    directory?.field(tag)
+}
+
+fn ascii(directory: Option<Directory<'_>>, tag: u16) -> Option<&[u8]> {
+    field(directory, tag)?.ascii()
+}
+
+fn text(directory: Option<Directory<'_>>, tag: u16) -> Option<String> {
+    /// Longer than any camera's name; what is longer is not meant to be read.
+    const MOST_CHARS: usize = 200;
+    let text = String::from_utf8_lossy(ascii(directory, tag)?);
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MOST_CHARS)
+        .collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Up to three numbers of a field; `None` if one of them is not finite, since cameras write 0/0 for "unknown".
+fn numbers(directory: Option<Directory<'_>>, tag: u16) -> Option<Vec<f64>> {
+    let numbers: Vec<f64> = field(directory, tag)?.numbers().take(3).collect();
+    let finite = numbers.iter().all(|number| number.is_finite());
+    (finite && !numbers.is_empty()).then_some(numbers)
+}
+
+/// The numbers of the fields (CIPA DC-008).
+mod tag {
+    pub(super) const MAKE: u16 = 0x010f;
+    pub(super) const MODEL: u16 = 0x0110;
+    pub(super) const ORIENTATION: u16 = 0x0112;
+    pub(super) const EXIF_DIRECTORY: u16 = 0x8769;
+    pub(super) const GPS_DIRECTORY: u16 = 0x8825;
+    pub(super) const EXPOSURE_TIME: u16 = 0x829a;
+    pub(super) const F_NUMBER: u16 = 0x829d;
+    pub(super) const SENSITIVITY: u16 = 0x8827;
+    pub(super) const TAKEN_AT: u16 = 0x9003;
+    pub(super) const TAKEN_AT_OFFSET: u16 = 0x9011;
+    pub(super) const FOCAL_LENGTH: u16 = 0x920a;
+    pub(super) const LENS_MODEL: u16 = 0xa434;
+    pub(super) const LATITUDE_REF: u16 = 1;
+    pub(super) const LATITUDE: u16 = 2;
+    pub(super) const LONGITUDE_REF: u16 = 3;
+    pub(super) const LONGITUDE: u16 = 4;
+    pub(super) const ALTITUDE_REF: u16 = 5;
+    pub(super) const ALTITUDE: u16 = 6;
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use ::exif::experimental::Writer;
+    use ::exif::{Field, In, Rational, Tag, Value};
 
     use super::*;
 
-    /// A JPEG of nothing but an EXIF block with these fields.
-    fn jpeg(fields: &[(Tag, Value)]) -> Source {
+    /// A block with these fields, by another program.
+    fn block(fields: &[(Tag, Value)]) -> Vec<u8> {
         let fields: Vec<Field> = fields
             .iter()
             .map(|(tag, value)| Field {
@@ -234,9 +221,7 @@ mod tests {
         fields.iter().for_each(|field| writer.push_field(field));
         let mut tiff = Cursor::new(Vec::new());
         writer.write(&mut tiff, false).unwrap();
-        let block = [b"Exif\0\0", &tiff.into_inner()[..]].concat();
-        let length = u16::try_from(block.len() + 2).unwrap().to_be_bytes();
-        Source::from([&b"\xff\xd8\xff\xe1"[..], &length, &block, b"\xff\xd9"].concat())
+        tiff.into_inner()
     }
 
     fn ascii(text: &str) -> Value {
@@ -254,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_cameras_write_is_read() {
-        let block = Block::read(&jpeg(&[
+        let bytes = block(&[
             (Tag::Make, ascii("Maker \0")),
             (Tag::Model, ascii("X-1")),
             (Tag::Orientation, Value::Short(vec![6])),
@@ -268,9 +253,9 @@ mod tests {
             (Tag::GPSLatitudeRef, ascii("N")),
             (Tag::GPSLongitude, rational(&[(2, 1), (15, 1), (0, 1)])),
             (Tag::GPSLongitudeRef, ascii("W")),
-        ]))
-        .unwrap();
-        assert_eq!(block.orientation(), 6);
+        ]);
+        let block = Block::read(&bytes).unwrap();
+        assert_eq!(block.orientation(), Some(6));
         assert_eq!(
             serde_json::to_value(block.details().unwrap()).unwrap(),
             serde_json::json!({
@@ -282,15 +267,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_dropped() {
-        let block = Block::read(&jpeg(&[
+        let bytes = block(&[
             (Tag::Orientation, Value::Short(vec![9])),
             (Tag::Make, ascii("\u{1}\u{2}")),
             (Tag::DateTimeOriginal, ascii("0000:00:00 00:00:00")),
             (Tag::GPSLatitude, rational(&[(91, 1)])),
             (Tag::GPSLatitudeRef, ascii("N")),
-        ]))
-        .unwrap();
-        assert_eq!((block.orientation(), block.details()), (1, None));
-        assert!(Block::read(&Source::from("no picture")).is_none());
+        ]);
+        let block = Block::read(&bytes).unwrap();
+        assert_eq!((block.orientation(), block.details()), (Some(9), None));
+        assert!(Block::read(b"no block").is_none());
     }
 }

@@ -6,6 +6,8 @@ mod cx;
 mod decode;
 mod error;
 mod exif;
+mod fingerprint;
+mod header;
 mod limits;
 mod metadata;
 mod pipeline;
@@ -20,17 +22,18 @@ pub use budget::MemoryBudget;
 #[cfg(feature = "blip")]
 pub use candle_core;
 #[cfg(feature = "blip")]
-pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Tag};
+pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Precision, Tag};
 pub use caption::{Caption, CaptionStage, Captioner};
 pub use cx::{CancelToken, Cx};
 pub use decode::{Decode, Decoded};
 pub use error::{Error, ErrorKind, LimitName, Result, SharedError, report};
 pub use exif::{Exif, Gps};
+pub use fingerprint::{Fingerprint, FingerprintStage, PerceptualHash, ThumbHash};
 pub use image;
 pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStage};
 pub use pipeline::{Analysis, ImagePipeline, ImagePipelineBuilder, Pipeline};
-pub use source::{Format, Source};
+pub use source::{Digest, Format, Source};
 pub use stage::{
     Attempt, BoxStage, CatchPanic, Map, Stage, StageExt, StageFn, StageObserver, Then, Timed,
     stage_fn,

@@ -1,9 +1,11 @@
 //! What a picture may ask for before it is refused.
 
+use std::time::Duration;
+
 use crate::error::LimitName;
 use crate::{Error, Result};
 
-/// Bounds that are checked on the file's header, before any pixel is allocated.
+/// Bounds that are checked on the file's header, before any pixel is allocated; only time is watched while decoding.
 ///
 /// A bound is inclusive: a picture that is exactly at it passes.
 ///
@@ -21,8 +23,15 @@ pub struct Limits {
     /// Width × height, in pixels. Default: 178,956,970, where Pillow refuses as well.
     pub max_pixels: u64,
     /// The scans of a JPEG file: each can make the decoder go over the whole picture again. Default: 500; a usual
-    /// progressive file has about 10.
+    /// progressive file has about 10. Large pictures get fewer, see [`Limits::scans_for`].
     pub max_scans: u32,
+    /// What a file carries beside its pixels, in bytes after unpacking: EXIF, XMP, colour profile, texts, all together.
+    /// Default: 16 MiB.
+    pub max_metadata_bytes: u64,
+    /// The pictures that a file announces, of which only the first is decoded. Default: 10,000.
+    pub max_frames: u32,
+    /// The time that decoding one picture may take, waiting for memory not counted. Default: 30 seconds.
+    pub max_time: Duration,
 }
 
 impl Default for Limits {
@@ -32,6 +41,9 @@ impl Default for Limits {
             max_side: 65_535,
             max_pixels: 178_956_970,
             max_scans: 500,
+            max_metadata_bytes: 16 << 20,
+            max_frames: 10_000,
+            max_time: Duration::from_secs(30),
         }
     }
 }
@@ -44,6 +56,9 @@ impl Limits {
             max_side: u32::MAX,
             max_pixels: u64::MAX,
             max_scans: u32::MAX,
+            max_metadata_bytes: u64::MAX,
+            max_frames: u32::MAX,
+            max_time: Duration::MAX,
         }
     }
 
@@ -70,6 +85,26 @@ impl Limits {
             u64::from(width) * u64::from(height),
             self.max_pixels,
         )
+    }
+
+    /// How many scans a JPEG of so many pixels may have: [`Limits::max_scans`], but together no more than 2³⁰ pixels, or
+    /// 12 scans where even those are more. A scan may take a few bytes of the file and a second of the decoder.
+    ///
+    /// ```
+    /// let limits = pipeline_core::Limits::default();
+    /// assert_eq!(limits.scans_for(640 * 480), 500);
+    /// assert_eq!(limits.scans_for(12_000_000), 89);
+    /// assert_eq!(limits.scans_for(178_956_970), 12);
+    /// assert_eq!(pipeline_core::Limits::unlimited().scans_for(12_000_000), u32::MAX);
+    /// ```
+    pub fn scans_for(&self, pixels: u64) -> u32 {
+        const SCANNED_PIXELS: u64 = 1 << 30;
+        const ALWAYS: u32 = 12;
+        if self.max_scans == u32::MAX {
+            return self.max_scans;
+        }
+        let together = u32::try_from(SCANNED_PIXELS / pixels.max(1)).unwrap_or(u32::MAX);
+        self.max_scans.min(together.max(ALWAYS))
     }
 }
 

@@ -1,14 +1,14 @@
-//! What a picture says about itself without its pixels.
+//! What a picture says about itself, mostly without its pixels.
 
 use imageinfo::{ImageFormat, ImageInfo};
 use serde::{Deserialize, Serialize};
 
-use crate::decode::stored_size;
-use crate::exif::{Block, Exif};
+use crate::exif::Exif;
+use crate::header::Header;
 use crate::stage::catch_panic;
-use crate::{Cx, Error, Format, Result, Source, Stage};
+use crate::{Cx, Error, Fingerprint, Format, Limits, Result, Source, Stage};
 
-/// Facts from a picture's header.
+/// Facts about a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -20,14 +20,18 @@ pub struct Metadata {
     pub format: Format,
     /// The size of the encoded file, in bytes.
     pub size_bytes: u64,
-    /// EXIF orientation, 1 to 8; 1 where the file has none.
+    /// EXIF orientation, 1 to 8; 1 where the file has none, in EXIF or XMP.
     pub orientation: u8,
     /// What the camera wrote, if it wrote anything that can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exif: Option<Box<Exif>>,
+    /// Two hashes of the pixels; `None` where none were decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
-/// The stage that reads the header. It decodes no pixels and takes microseconds.
+/// The stage that reads the header. It decodes no pixels and takes microseconds, and so leaves
+/// [`Metadata::fingerprint`] to others.
 ///
 /// ```no_run
 /// use pipeline_core::{Cx, MetadataStage, Source, Stage};
@@ -37,13 +41,21 @@ pub struct Metadata {
 /// # Ok::<(), pipeline_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct MetadataStage {}
+pub struct MetadataStage {
+    limits: Limits,
+}
 
 impl MetadataStage {
-    /// The stage.
+    /// The stage, with default [`Limits`].
     pub fn new() -> Self {
-        Self {}
+        Self::default()
+    }
+
+    /// Replaces the limits. Of these, the stage itself keeps to [`Limits::max_metadata_bytes`].
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 }
 
@@ -56,19 +68,20 @@ impl Stage<Source> for MetadataStage {
 
     fn run(&self, source: &Source, _cx: &Cx) -> Result<Metadata> {
         let format = source.format().ok_or(Error::UnknownFormat)?;
-        let exif = Block::read(source);
-        let (width, height) = match probe(source, format, exif.is_some()) {
-            Some(size) => size,
-            None => stored_size(source)?,
-        };
-        let orientation = exif.as_ref().map_or(1, Block::orientation);
+        let header = Header::read(source, &self.limits)?;
+        let exif = header.exif();
+        let (width, height) = probe(source, format, exif.is_some())
+            .or(header.size)
+            .filter(|&(width, height)| width > 0 && height > 0)
+            .ok_or_else(|| Error::decode(format, "the file does not say how large it is"))?;
         Ok(Metadata {
             width,
             height,
             format,
             size_bytes: source.bytes().len() as u64,
-            orientation,
+            orientation: header.orientation(),
             exif: exif.and_then(|exif| exif.details()).map(Box::new),
+            fingerprint: None,
         })
     }
 }
@@ -76,7 +89,7 @@ impl Stage<Source> for MetadataStage {
 /// Stored width and height by `imageinfo`, or `None` where its answer is none or not to be trusted.
 ///
 /// Version 0.7.27 swaps the sides of a JPEG by an EXIF reading of its own and refuses one whose EXIF is damaged, so
-/// files with EXIF are left to the decoder. It also panics on some files, and never returns on some ICNS files, which
+/// files with EXIF are left to [`Header`]. It also panics on some files, and never returns on some ICNS files, which
 /// is why the magic bytes are looked at first.
 fn probe(source: &Source, format: Format, has_exif: bool) -> Option<(u32, u32)> {
     if format == Format::Jpeg && has_exif {

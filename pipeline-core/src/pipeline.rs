@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fingerprint;
 use crate::{
-    BoxStage, Caption, CaptionStage, Cx, Decode, Limits, MemoryBudget, Metadata, MetadataStage,
-    Result, Source, Stage, StageExt, StageObserver, Thumbnail, ThumbnailSpec, ThumbnailStage,
+    BoxStage, Caption, CaptionStage, Cx, Decode, FingerprintStage, Limits, MemoryBudget, Metadata,
+    MetadataStage, Result, Source, Stage, StageExt, StageObserver, Thumbnail, ThumbnailSpec,
+    ThumbnailStage,
 };
 
 /// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
@@ -43,7 +45,7 @@ impl<S: Stage<Source> + ?Sized> Pipeline for S {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Analysis {
-    /// Facts from the header.
+    /// Facts from the header, and the fingerprint of the pixels.
     pub metadata: Metadata,
     /// One for each [`ThumbnailSpec`], in their order.
     pub thumbnails: Vec<Thumbnail>,
@@ -51,7 +53,8 @@ pub struct Analysis {
     pub caption: Option<Result<Caption>>,
 }
 
-/// The stock pipeline: metadata from the header, one decode, thumbnails and a caption from its pixels.
+/// The stock pipeline: metadata from the header, one decode, and from its pixels thumbnails, a fingerprint and a
+/// caption.
 ///
 /// It is made of the same stages and adapters that you have; a panic in any of them is an error of that picture.
 ///
@@ -149,7 +152,8 @@ impl ImagePipelineBuilder {
         self
     }
 
-    /// Tells `observer` how long each stage took, under the names `metadata`, `decode`, `thumbnail` and `caption`.
+    /// Tells `observer` how long each stage took, under the names `metadata`, `decode`, `thumbnail`,
+    /// `fingerprint` and `caption`.
     pub fn observe(
         mut self,
         observer: impl Fn(&'static str, Duration) + Send + Sync + 'static,
@@ -165,25 +169,33 @@ impl ImagePipelineBuilder {
             decode = decode.with_budget(budget);
         }
         // Whoever looks at the pixels says how many it wants; without a word from the captioner, it gets them all.
-        let longest_box = self.thumbnails.iter().map(|spec| spec.box_side).max();
+        let boxes = self.thumbnails.iter().map(|spec| spec.box_side);
+        let longest_box = boxes.fold(fingerprint::SIDE, u32::max);
         let caption_side = self.captions.as_ref().map_or(Some(0), CaptionStage::detail);
-        if let (Some(longer), Some(shorter)) = (longest_box.or(caption_side), caption_side) {
-            decode = decode.keep_at_least(longer, shorter);
+        if let Some(shorter) = caption_side {
+            decode = decode.keep_at_least(longest_box, shorter);
         }
         let observer = || self.observer.clone();
         let pictures = (
             ThumbnailStage::new(self.thumbnails)
                 .catch_panic()
                 .timed(observer()),
+            FingerprintStage::new().catch_panic().timed(observer()),
             self.captions
                 .map(|captions| captions.catch_panic().timed(observer()).attempt()),
         );
         let stages = (
-            MetadataStage::new().catch_panic().timed(observer()),
+            MetadataStage::new()
+                .with_limits(self.limits)
+                .catch_panic()
+                .timed(observer()),
             decode.catch_panic().timed(observer()).then(pictures),
         )
-            .map(|(metadata, (thumbnails, caption))| Analysis {
-                metadata,
+            .map(|(metadata, (thumbnails, fingerprint, caption))| Analysis {
+                metadata: Metadata {
+                    fingerprint: Some(fingerprint),
+                    ..metadata
+                },
                 thumbnails,
                 caption,
             })

@@ -6,6 +6,7 @@ use std::{fmt, fs};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Result};
 
@@ -44,6 +45,16 @@ impl Source {
     pub fn format(&self) -> Option<Format> {
         Format::sniff(&self.bytes)
     }
+
+    /// Computes the SHA-256 of the bytes. Two files with the same digest are the same file.
+    ///
+    /// ```
+    /// let digest = pipeline_core::Source::from("abc").sha256().to_string();
+    /// assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    /// ```
+    pub fn sha256(&self) -> Digest {
+        Digest(Sha256::digest(&self.bytes).into())
+    }
 }
 
 impl<T: Into<Bytes>> From<T> for Source {
@@ -60,6 +71,30 @@ impl fmt::Debug for Source {
             .field("format", &self.format())
             .field("size_bytes", &self.bytes.len())
             .finish()
+    }
+}
+
+/// The SHA-256 of a file, written as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Wraps a digest that was computed elsewhere.
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

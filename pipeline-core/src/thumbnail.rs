@@ -139,7 +139,7 @@ fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SharedError 
 /// The size of a `width` × `height` picture fitted into a square of side `side`, by the rule of Pillow's `thumbnail`:
 /// the longer side becomes `side`, and of the two whole numbers next to the exact shorter side, the one that keeps the
 /// aspect best.
-fn fit(width: u32, height: u32, side: u32) -> (u32, u32) {
+pub(crate) fn fit(width: u32, height: u32, side: u32) -> (u32, u32) {
     if width <= side && height <= side {
         return (width, height);
     }

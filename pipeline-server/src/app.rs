@@ -65,6 +65,7 @@ impl App {
             .map(|(name, side, quality)| ThumbnailSpec::new(name, side).with_quality(quality));
         let limits = Limits {
             max_bytes: config.max_upload_bytes,
+            max_pixels: config.max_pixels,
             ..Limits::default()
         };
         let has_captions = captions.is_some();

@@ -79,6 +79,17 @@ pub struct Args {
     #[arg(long, env = "PIPELINE_OPTIONAL_CAPTIONS", value_parser = BoolishValueParser::new())]
     pub optional_captions: bool,
 
+    /// Largest picture that is decoded, in pixels (width × height); a larger one fails. The default is where Pillow
+    /// refuses as well.
+    #[arg(
+        long,
+        env = "PIPELINE_MAX_PIXELS",
+        value_name = "PIXELS",
+        default_value_t = 178_956_970,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub max_pixels: u64,
+
     /// Memory that all pictures together may take while they are decoded, in bytes; a picture waits while too little is
     /// left, and fails if it needs more than this. The default is 512 MiB.
     #[arg(

@@ -40,6 +40,8 @@ pub struct Config {
     pub strict_uploads: bool,
     /// Whether a picture may succeed without its caption. Default: no.
     pub optional_captions: bool,
+    /// Width × height of the largest picture that is decoded, in pixels. Default: 178,956,970.
+    pub max_pixels: u64,
     /// Memory that all pictures together may take while they are decoded, in bytes. Default: 512 MiB.
     pub decode_memory_bytes: u64,
     /// Whether the place that a camera wrote into a picture is shown. Default: no.
@@ -67,6 +69,7 @@ impl Config {
             workers: cores(),
             strict_uploads: false,
             optional_captions: false,
+            max_pixels: 178_956_970,
             decode_memory_bytes: 512 << 20,
             show_location: false,
             min_free_bytes: 256 << 20,
@@ -94,6 +97,7 @@ impl TryFrom<Args> for Config {
             workers: args.workers.unwrap_or_else(cores),
             strict_uploads: args.strict_uploads,
             optional_captions: args.optional_captions,
+            max_pixels: args.max_pixels,
             decode_memory_bytes: args.decode_memory_bytes,
             show_location: args.show_location,
             min_free_bytes: args.min_free_bytes,

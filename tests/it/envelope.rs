@@ -32,6 +32,9 @@ fn a_finished_picture_shows_everything() {
     server.wait_idle();
     let mut envelope = server.envelope(&id);
     let processed_at = envelope["data"]["processed_at"].take();
+    let hashes = &envelope["data"]["metadata"];
+    let [sha256, perceptual_hash, thumbhash] =
+        ["sha256", "perceptual_hash", "thumbhash"].map(|name| hashes[name].clone());
     let url = |size| {
         format!(
             "http://{}/api/images/{id}/thumbnails/{size}",
@@ -46,6 +49,7 @@ fn a_finished_picture_shows_everything() {
                 "image_id": id, "original_name": "photo.png", "processed_at": null,
                 "metadata": {
                     "width": 40, "height": 30, "format": "png", "size_bytes": png(40, 30).len(),
+                    "sha256": sha256, "perceptual_hash": perceptual_hash, "thumbhash": thumbhash,
                     "caption": CAPTION, "caption_model": "fixed",
                 },
                 "thumbnails": {"small": url("small"), "medium": url("medium")},

@@ -216,3 +216,14 @@ fn a_picture_that_needs_too_much_memory_fails_alone() {
         "success"
     );
 }
+
+#[test]
+fn a_picture_with_too_many_pixels_fails() {
+    let server = Server::with(|config| config.max_pixels = 64, None);
+    let envelope = server.process(&crate::support::png(8, 9));
+    assert_eq!(envelope["error_code"], "too-many-pixels");
+    assert_eq!(
+        server.process(&crate::support::png(8, 8))["status"],
+        "success"
+    );
+}

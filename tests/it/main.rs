@@ -8,6 +8,7 @@ mod blip_folder;
 mod blip_reference;
 mod docs;
 mod envelope;
+mod fingerprints;
 mod http;
 mod lifecycle;
 mod limits;

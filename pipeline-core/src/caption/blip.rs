@@ -17,7 +17,7 @@ mod tokens;
 mod vision;
 mod weights;
 
-pub use options::BlipOptions;
+pub use options::{BlipOptions, Precision};
 pub use tags::Tag;
 
 use std::fmt;
@@ -29,6 +29,7 @@ use image::RgbImage;
 
 use self::files::Files;
 use self::model::Model;
+use self::ops::{Memory, picture};
 use self::sentence::Sentence;
 #[cfg(feature = "tiny")]
 use self::weights::Weights;
@@ -53,7 +54,7 @@ pub struct Encoded {
     features: Option<Tensor>,
     tags: Vec<Tag>,
     /// The decoder's keys and values of the picture, for each layer.
-    cross: Vec<Tensor>,
+    cross: Vec<Memory>,
 }
 
 impl Encoded {
@@ -87,7 +88,7 @@ impl Blip {
         let id = options.model.clone().unwrap_or_else(folder);
         Files::read(dir)
             .and_then(|files| {
-                let (weights, name) = files::open_weights(dir, &options.device)?;
+                let (weights, name) = files::open_weights(dir, &options.place())?;
                 Model::load(&id, &files, &weights, name, options)
             })
             .map(Self::from)
@@ -110,7 +111,7 @@ impl Blip {
     #[cfg(feature = "tiny")]
     pub fn tiny_with(options: &BlipOptions) -> Result<Self> {
         let id = options.model.as_deref().unwrap_or(tiny::NAME);
-        Weights::embedded(tiny::WEIGHTS, &options.device)
+        Weights::embedded(tiny::WEIGHTS, &options.place())
             .map_err(|e| (files::opening(tiny::NAME), e))
             .and_then(|weights| Model::load(id, &tiny::files(), &weights, tiny::NAME, options))
             .map(Self::from)
@@ -143,9 +144,9 @@ impl Blip {
             let seen = model.vision.forward(pixels, cx)?;
             let cross = model.decoder.cross(&seen.hidden, cx)?;
             let in_square = |features: Tensor| {
-                let (channels, pixels) = features.dims2()?;
+                let (pixels, channels) = features.dims2()?;
                 let side = pixels.isqrt();
-                features.reshape((1, channels, side, side))
+                features.t()?.reshape((1, channels, side, side))
             };
             Ok(Encoded {
                 hidden_states: seen.hidden.unsqueeze(0)?,
@@ -154,7 +155,8 @@ impl Blip {
                 cross,
             })
         };
-        encode().map_err(|halt: halt::Halt| halt.into_error(&model.id, "running the encoder"))
+        picture(encode)
+            .map_err(|halt: halt::Halt| halt.into_error(&model.id, "running the encoder"))
     }
 
     /// The logits of the token after the start token and `prompt_ids`, one for each id of the vocabulary.
@@ -188,7 +190,7 @@ impl Blip {
         let rows = prefix.len() + config.num_beams * config.max_new_tokens.saturating_sub(1);
         let (decoder, cross) = (&model.decoder, &encoded.cross);
         let mut sentence = Sentence::new(decoder, cross, rows, &model.id, cx)?;
-        search::generate(&mut sentence, &prefix, model.vocabulary, config, cx)
+        picture(|| search::generate(&mut sentence, &prefix, model.vocabulary, config, cx))
     }
 
     /// The text of ids that [`Blip::generate`] returned after the prompt, tidied for display.

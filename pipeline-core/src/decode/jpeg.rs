@@ -7,75 +7,71 @@ use std::io::{self, BufRead, Read};
 use std::panic::catch_unwind;
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use mozjpeg::{ColorSpace, Decompress, Marker};
+use mozjpeg::{ColorSpace, ColorSpaceExt, Decompress};
 
 use super::color::{self, Cmyk};
-use super::{Decode, Detail, Stored};
+use super::{Decode, Detail, Stored, Watch};
+use crate::header::{Header, Scans};
 use crate::{Cx, Error, Format, LimitName, Result, limits};
 
-/// ICC profiles come in APP2 segments, Adobe's note on CMYK in APP14.
-const MARKERS: &[Marker] = &[Marker::APP(2), Marker::APP(14)];
-const ICC_TAG: &[u8] = b"ICC_PROFILE\0";
+pub(super) fn decode(bytes: &[u8], header: &Header<'_>, stage: &Decode, cx: &Cx) -> Result<Stored> {
+    // Where the header has no size, libjpeg says what is wrong with it.
+    let full_size = header.size.unwrap_or_default();
+    let pixels = u64::from(full_size.0) * u64::from(full_size.1);
+    let scans = Scans::of(bytes);
+    let most_scans = stage.limits.scans_for(pixels).into();
+    limits::check(LimitName::Scans, scans.count, most_scans)?;
+    let shrink = shrink(full_size, stage.detail);
+    let (memory, watch) = stage.admit(memory_bytes(full_size, shrink, &scans), cx)?;
 
-pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
-    with_libjpeg(|| Ok(size(&open(bytes, &Cx::none())?)))
-}
-
-pub(super) fn decode(bytes: &[u8], stage: &Decode, cx: &Cx) -> Result<Stored> {
-    with_libjpeg(|| {
-        let mut file = open(bytes, cx)?;
-        let full_size = size(&file);
-        let scans = scans(bytes);
-        limits::check(LimitName::Scans, scans, stage.limits.max_scans.into())?;
-        let shrink = shrink(full_size, stage.detail);
-        let memory = stage.admit(full_size, memory_bytes(&file, shrink, scans), cx)?;
+    let decoded = with_libjpeg(|| {
+        let mut file = Decompress::new_reader(WholeFile::new(bytes, &scans, &watch))
+            .map_err(|e| Error::decode(Format::Jpeg, e))?;
+        // JPEG writes each side in 16 bits.
+        if (file.width() as u32, file.height() as u32) != full_size {
+            return Err(Error::decode(Format::Jpeg, "it has more than one size"));
+        }
         file.scale(8 / shrink);
-        let icc = icc_profile(&file);
-        let icc = icc.as_deref();
-        let pixels = match file.color_space() {
+        let icc = header.icc.as_deref();
+        match file.color_space() {
             ColorSpace::JCS_GRAYSCALE => {
-                let (width, height, samples) = read(file, ColorSpace::JCS_GRAYSCALE)?;
+                let (width, height, samples) = read(file, ColorSpace::JCS_GRAYSCALE, &watch)?;
                 let gray = GrayImage::from_raw(width, height, samples).ok_or_else(short)?;
-                color::to_srgb(DynamicImage::ImageLuma8(gray), icc)
+                Ok(color::to_srgb(DynamicImage::ImageLuma8(gray), icc))
             }
             ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => {
-                let inverted = has_adobe_marker(&file);
-                let (width, height, samples) = read(file, ColorSpace::JCS_CMYK)?;
-                Cmyk {
+                let (width, height, samples) = read(file, ColorSpace::JCS_CMYK, &watch)?;
+                let inks = Cmyk {
                     width,
                     height,
                     samples,
-                    inverted,
-                }
-                .into_srgb(icc)
+                    inverted: header.adobe,
+                };
+                Ok(inks.into_srgb(icc))
             }
             _ => {
-                let (width, height, samples) = read(file, ColorSpace::JCS_RGB)?;
+                let (width, height, samples) = read(file, ColorSpace::JCS_RGB, &watch)?;
                 let rgb = RgbImage::from_raw(width, height, samples).ok_or_else(short)?;
-                color::to_srgb(DynamicImage::ImageRgb8(rgb), icc)
+                Ok(color::to_srgb(DynamicImage::ImageRgb8(rgb), icc))
             }
-        };
-        Ok(Stored {
-            pixels,
-            full_size,
-            shrink: shrink.into(),
-            memory,
-        })
+        }
+    });
+    // First, since libjpeg calls it a damaged file when it is told to stop.
+    watch.check()?;
+    Ok(Stored {
+        pixels: decoded?,
+        full_size,
+        shrink: shrink.into(),
+        memory,
     })
 }
 
-/// The scans of a file, counted by their markers. Pictures inside its other segments count too, which does no harm.
-fn scans(bytes: &[u8]) -> u64 {
-    memchr::memmem::find_iter(bytes, b"\xff\xda").count() as u64
-}
-
 /// What decoding takes at the most: the coefficients if they come in several scans, and the picture, converted.
-fn memory_bytes<R>(file: &Decompress<R>, shrink: u8, scans: u64) -> u64 {
-    let (width, height) = size(file);
+fn memory_bytes((width, height): (u32, u32), shrink: u8, scans: &Scans) -> u64 {
     let pixels =
         |factor: u32| u64::from(width.div_ceil(factor)) * u64::from(height.div_ceil(factor));
-    let samples = file.components().len() as u64;
-    let coefficients = if scans > 1 {
+    let samples = u64::from(scans.components);
+    let coefficients = if scans.split {
         pixels(1) * samples * 2
     } else {
         0
@@ -122,54 +118,29 @@ fn from_libjpeg(message: &str) -> Error {
     }
 }
 
-fn open<'a>(bytes: &'a [u8], cx: &'a Cx) -> Result<Decompress<WholeFile<'a>>> {
-    let file = WholeFile { rest: bytes, cx };
-    Decompress::with_markers(MARKERS)
-        .from_reader(file)
-        .map_err(|e| Error::decode(Format::Jpeg, e))
-}
-
-fn size<R>(file: &Decompress<R>) -> (u32, u32) {
-    // JPEG writes each side in 16 bits.
-    (file.width() as u32, file.height() as u32)
-}
-
 /// Width, height and samples.
-fn read<R: BufRead>(file: Decompress<R>, space: ColorSpace) -> Result<(u32, u32, Vec<u8>)> {
+fn read<R: BufRead>(
+    file: Decompress<R>,
+    space: ColorSpace,
+    watch: &Watch<'_>,
+) -> Result<(u32, u32, Vec<u8>)> {
+    /// How many rows libjpeg makes between two looks at the watch.
+    const ROWS: usize = 64;
+    let failed = |e| Error::decode(Format::Jpeg, e);
     // `finish` would also read what stands behind the picture, which nobody needs.
-    let read = || -> io::Result<_> {
-        let mut rows = file.to_colorspace(space)?;
-        Ok((
-            rows.width() as u32,
-            rows.height() as u32,
-            rows.read_scanlines::<u8>()?,
-        ))
-    };
-    read().map_err(|e| Error::decode(Format::Jpeg, e))
+    let mut rows = file.to_colorspace(space).map_err(failed)?;
+    let (width, height) = (rows.width(), rows.height());
+    let line = width * space.num_components();
+    let mut samples = vec![0; line * height];
+    for strip in samples.chunks_mut((line * ROWS).max(1)) {
+        watch.check()?;
+        rows.read_scanlines_into(strip).map_err(failed)?;
+    }
+    Ok((width as u32, height as u32, samples))
 }
 
 fn short() -> Error {
     Error::decode(Format::Jpeg, "too few samples")
-}
-
-/// Puts together the profile's pieces; each segment has the tag, its number from 1, and the count of all.
-fn icc_profile<R>(file: &Decompress<R>) -> Option<Vec<u8>> {
-    let mut pieces: Vec<(u8, &[u8])> = file
-        .markers()
-        .filter(|segment| segment.marker == Marker::APP(2))
-        .filter_map(|segment| segment.data.strip_prefix(ICC_TAG))
-        .filter_map(|piece| match piece {
-            [number, _count, data @ ..] => Some((*number, data)),
-            _ => None,
-        })
-        .collect();
-    pieces.sort_by_key(|&(number, _)| number);
-    (!pieces.is_empty()).then(|| pieces.iter().flat_map(|&(_, data)| data).copied().collect())
-}
-
-fn has_adobe_marker<R>(file: &Decompress<R>) -> bool {
-    file.markers()
-        .any(|segment| segment.marker == Marker::APP(14) && segment.data.starts_with(b"Adobe"))
 }
 
 /// A file in memory that fails at its end, and when nobody waits for the picture any more.
@@ -177,11 +148,27 @@ fn has_adobe_marker<R>(file: &Decompress<R>) -> bool {
 /// At an end without error, libjpeg would make up the rest of the picture in grey and say nothing.
 struct WholeFile<'a> {
     rest: &'a [u8],
-    cx: &'a Cx,
+    piece: usize,
+    watch: &'a Watch<'a>,
 }
 
-/// How many bytes libjpeg gets between two looks at the [`Cx`]; a few milliseconds of work at the most.
-const PIECE: usize = 16 << 10;
+impl<'a> WholeFile<'a> {
+    /// libjpeg gets a picture in one piece where it can, since it slows down towards the end of each. Of a split one it
+    /// reads all scans before it gives the first row, so that only the pieces can end that: a few bytes may be work on
+    /// the whole picture, hence many small ones.
+    fn new(bytes: &'a [u8], scans: &Scans, watch: &'a Watch<'a>) -> Self {
+        let piece = if scans.split {
+            (bytes.len() / 256).clamp(64, 16 << 10)
+        } else {
+            bytes.len()
+        };
+        Self {
+            rest: bytes,
+            piece,
+            watch,
+        }
+    }
+}
 
 impl Read for WholeFile<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -194,8 +181,8 @@ impl BufRead for WholeFile<'_> {
         if self.rest.is_empty() {
             return Err(io::Error::other("end of file"));
         }
-        self.cx.check().map_err(io::Error::other)?;
-        Ok(&self.rest[..self.rest.len().min(PIECE)])
+        self.watch.check().map_err(io::Error::other)?;
+        Ok(&self.rest[..self.rest.len().min(self.piece)])
     }
 
     fn consume(&mut self, count: usize) {

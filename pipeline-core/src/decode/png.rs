@@ -4,23 +4,21 @@
 use std::io::Cursor;
 
 use png::{
-    BitDepth, ColorType, Decoder, DecodingError, Limits as PngLimits, Reader, Transformations,
+    BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Limits as PngLimits, Reader,
+    Transformations, expand_interlaced_row,
 };
 
 use super::shrink::Shrinker;
-use super::{Decode, Stored, color, on_white};
+use super::{Decode, Stored, Watch, color, on_white};
+use crate::header::Header;
 use crate::{Cx, Error, Format, Result};
 
-pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32)> {
-    Ok(open(bytes)?.info().size())
-}
-
-pub(super) fn decode(bytes: &[u8], stage: &Decode, cx: &Cx) -> Result<Stored> {
+pub(super) fn decode(bytes: &[u8], header: &Header<'_>, stage: &Decode, cx: &Cx) -> Result<Stored> {
     let mut file = open(bytes)?;
     let full_size = file.info().size();
     let samples = Samples::of(&file);
     let shrink = stage.detail.map_or(1, |detail| detail.shrink(full_size));
-    let memory = stage.admit(full_size, memory_bytes(&file, shrink), cx)?;
+    let (memory, watch) = stage.admit(memory_bytes(&file, shrink), cx)?;
     let mut picture = Shrinker::new(full_size, samples.channels(), shrink);
 
     let mut line = Vec::new();
@@ -30,27 +28,44 @@ pub(super) fn decode(bytes: &[u8], stage: &Decode, cx: &Cx) -> Result<Stored> {
         picture.push(&line);
     };
     if file.info().interlaced {
-        // The passes of an interlaced file make sense together only.
-        let size = file
-            .output_buffer_size()
-            .ok_or_else(|| damaged(DecodingError::LimitsExceeded))?;
-        let mut whole = vec![0; size];
-        let frame = file.next_frame(&mut whole).map_err(damaged)?;
-        cx.check()?;
-        whole.chunks_exact(frame.line_size).for_each(push);
+        let (whole, line_size) = read_passes(&mut file, &watch)?;
+        whole.chunks_exact(line_size).for_each(push);
     } else {
         while let Some(row) = file.next_row().map_err(damaged)? {
             push(row.data());
-            cx.check()?;
+            watch.check()?;
         }
     }
-    let icc = file.info().icc_profile.as_deref();
     Ok(Stored {
-        pixels: color::to_srgb(picture.finish(), icc),
+        pixels: color::to_srgb(picture.finish(), header.icc.as_deref()),
         full_size,
         shrink,
         memory,
     })
+}
+
+/// All rows of an interlaced file, whose passes make sense together only, and the length of each.
+fn read_passes(file: &mut Reader<Cursor<&[u8]>>, watch: &Watch<'_>) -> Result<(Vec<u8>, usize)> {
+    let too_large = || damaged(DecodingError::LimitsExceeded);
+    let size = file.output_buffer_size().ok_or_else(too_large)?;
+    let line_size = file
+        .output_line_size(file.info().width)
+        .ok_or_else(too_large)?;
+    let bits = pixel_bytes(file) * 8;
+    let mut whole = vec![0; size];
+    while let Some(row) = file.next_interlaced_row().map_err(damaged)? {
+        if let InterlaceInfo::Adam7(pass) = row.interlace() {
+            expand_interlaced_row(&mut whole, line_size, row.data(), pass, bits);
+        }
+        watch.check()?;
+    }
+    Ok((whole, line_size))
+}
+
+/// The length of a decoded pixel.
+fn pixel_bytes(file: &Reader<Cursor<&[u8]>>) -> u8 {
+    let (color, depth) = file.output_color_type();
+    color.samples() as u8 * if depth == BitDepth::Sixteen { 2 } else { 1 }
 }
 
 /// What decoding takes at the most: an interlaced file whole, the shrunk picture, and that picture converted.
@@ -58,10 +73,8 @@ fn memory_bytes(file: &Reader<Cursor<&[u8]>>, shrink: u32) -> u64 {
     let (width, height) = file.info().size();
     let pixels =
         |factor: u32| u64::from(width.div_ceil(factor)) * u64::from(height.div_ceil(factor));
-    let (color, depth) = file.output_color_type();
-    let stored_bytes = color.samples() as u64 * if depth == BitDepth::Sixteen { 2 } else { 1 };
     let whole = if file.info().interlaced {
-        pixels(1).saturating_mul(stored_bytes)
+        pixels(1).saturating_mul(pixel_bytes(file).into())
     } else {
         0
     };
@@ -76,11 +89,13 @@ fn open(bytes: &[u8]) -> Result<Reader<Cursor<&[u8]>>> {
         },
     );
     decoder.set_transformations(Transformations::EXPAND);
+    // The header has been read already.
     decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     decoder.read_info().map_err(damaged)
 }
 
-/// What the decoder may take for its rows and the profile, in bytes. The picture itself is bounded by `Limits`.
+/// What the decoder may take for its rows, in bytes. The picture itself is bounded by `Limits`.
 const MAX_WORKING_BYTES: usize = 64 << 20;
 
 fn damaged(error: DecodingError) -> Error {

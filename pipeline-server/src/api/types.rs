@@ -1,6 +1,6 @@
 //! What the REST interface shows, as it goes over the wire, and how it is made from what the store holds.
 
-use pipeline_core::Metadata;
+use pipeline_core::{Digest, Metadata};
 use pipeline_store::{ImageId, ImageRecord, ImageState, Stats, ThumbnailInfo};
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object};
@@ -83,6 +83,15 @@ struct ImageMetadata {
     /// EXIF orientation, 2 to 8; absent when it is 1.
     #[oai(skip_serializing_if_is_none)]
     orientation: Option<u8>,
+    /// SHA-256 of the uploaded file, as 64 hexadecimal digits.
+    #[oai(skip_serializing_if_is_none)]
+    sha256: Option<String>,
+    /// A 64-bit pHash as 16 hexadecimal digits: pictures that look alike differ in few bits.
+    #[oai(skip_serializing_if_is_none)]
+    perceptual_hash: Option<String>,
+    /// A ThumbHash in base64, a blurred placeholder to show while a thumbnail is loading.
+    #[oai(skip_serializing_if_is_none)]
+    thumbhash: Option<String>,
     /// What the camera wrote.
     #[oai(skip_serializing_if_is_none)]
     exif: Option<ExifBody>,
@@ -154,6 +163,7 @@ impl Image {
                     caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
                     caption_model: model,
                     caption_error,
+                    sha256: Some(Digest::from(record.sha256).to_string()),
                     ..ImageMetadata::new(metadata, show_location)
                 };
             }
@@ -175,12 +185,18 @@ impl Image {
 
 impl ImageMetadata {
     fn new(metadata: Metadata, show_location: bool) -> Self {
+        let (perceptual_hash, thumbhash) = metadata
+            .fingerprint
+            .map(|hashes| (hashes.perceptual_hash.into(), hashes.thumbhash.into()))
+            .unzip();
         Self {
             width: Some(metadata.width),
             height: Some(metadata.height),
             format: Some(metadata.format.to_string()),
             size_bytes: Some(metadata.size_bytes),
             orientation: Some(metadata.orientation).filter(|&orientation| orientation != 1),
+            perceptual_hash,
+            thumbhash,
             exif: metadata
                 .exif
                 .and_then(|exif| ExifBody::new(*exif, show_location)),

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use candle_core::Device;
-
-use super::weights::{Fault, Weights};
+use super::weights::{Fault, Place, Weights};
 
 pub(super) type Bytes = Cow<'static, [u8]>;
 
@@ -37,10 +35,7 @@ impl Files {
 }
 
 /// Opens the weights; returns the name of their file too.
-pub(super) fn open_weights(
-    dir: &Path,
-    device: &Device,
-) -> Result<(Weights, &'static str), Failure> {
+pub(super) fn open_weights(dir: &Path, place: &Place) -> Result<(Weights, &'static str), Failure> {
     for name in [SAFETENSORS, TORCH] {
         let path = dir.join(name);
         if path.is_file() {
@@ -49,7 +44,7 @@ pub(super) fn open_weights(
             } else {
                 Weights::open_safetensors
             };
-            let weights = open(&path, device).map_err(|e| (opening(name), e))?;
+            let weights = open(&path, place).map_err(|e| (opening(name), e))?;
             return Ok((weights, name));
         }
     }

@@ -1,13 +1,13 @@
 //! EfficientNet-Lite (Tan and Le 2019; Liu 2020): the bundled model's front in place of BLIP's large patches.
 //!
 //! Inverted residual blocks without squeeze-and-excite, ReLU6, batch norms folded into the convolutions. Pictures are
-//! channels × pixels.
+//! pixels × channels.
 
 use candle_core::Tensor;
 
 use super::config::BackboneConfig;
 use super::halt::Halt;
-use super::ops;
+use super::ops::{self, Activation, Linear, Window};
 use super::weights::{Fault, Scope};
 use crate::Cx;
 
@@ -26,24 +26,20 @@ const STAGES: [[usize; 5]; 7] = [
 pub(super) const REDUCTION: usize = 32;
 
 pub(super) struct Front {
-    stem: Tensor,
-    stem_bias: Tensor,
+    stem: Linear,
     blocks: Vec<Block>,
-    head: Pointwise,
+    head: Linear,
 }
 
 struct Block {
-    expand: Option<Pointwise>,
+    expand: Option<Linear>,
+    /// Taps × channels.
     depthwise: Tensor,
     depthwise_bias: Tensor,
+    kernel: usize,
     stride: usize,
-    project: Pointwise,
+    project: Linear,
     residual: bool,
-}
-
-struct Pointwise {
-    weight: Tensor,
-    bias: Tensor,
 }
 
 impl Front {
@@ -69,25 +65,29 @@ impl Front {
             }
         }
         Ok(Self {
-            stem: stem.get("weight", &[stem_width, 3, 3, 3])?,
-            stem_bias: stem.get_as("bias", &[stem_width], (1, stem_width))?,
+            stem: convolution(&stem, [stem_width, 3, 3, 3])?,
             blocks,
-            head: Pointwise::load(&scope.at("head.conv"), width, config.head_channels)?,
+            head: convolution(&scope.at("head.conv"), [config.head_channels, width, 1, 1])?,
         })
     }
 
-    /// 1 × 3 × side × side → channels × (side / 32)².
+    /// 1 × 3 × side × side → (side / 32)² × channels.
     pub(super) fn forward(&self, pixels: &Tensor, cx: &Cx) -> Result<Tensor, Halt> {
-        let x = pixels.conv2d(&self.stem, 1, 2, 1, 1)?;
-        let (_, channels, _, mut side) = x.dims4()?;
-        let x = x.reshape((channels, ()))?.contiguous()?;
-        let mut x = ops::add_channel_bias(x, &self.stem_bias, true)?;
+        let stem = Window {
+            side: pixels.dim(2)?,
+            kernel: 3,
+            stride: 2,
+        };
+        let mut side = stem.out_side();
+        let mut x = self
+            .stem
+            .forward(&ops::patches(pixels, stem)?, Activation::Relu6)?;
         for block in &self.blocks {
             cx.check()?;
-            x = block.forward(x, side)?;
+            x = block.forward(&x, side)?;
             side = side.div_ceil(block.stride);
         }
-        Ok(self.head.forward(&x, true)?)
+        Ok(self.head.forward(&x, Activation::Relu6)?)
     }
 }
 
@@ -101,50 +101,47 @@ impl Block {
         let expand = if inner == width {
             None
         } else {
-            Some(Pointwise::load(&scope.at("expand.conv"), width, inner)?)
+            Some(convolution(&scope.at("expand.conv"), [inner, width, 1, 1])?)
         };
         let depthwise = scope.at("depthwise.conv");
+        let taps = (inner, kernel * kernel);
         Ok(Self {
             expand,
-            depthwise: depthwise.get_as(
-                "weight",
-                &[inner, 1, kernel, kernel],
-                (inner, kernel * kernel),
-            )?,
+            depthwise: depthwise
+                .get_as("weight", &[inner, 1, kernel, kernel], taps)?
+                .t()?
+                .contiguous()?,
             depthwise_bias: depthwise.get_as("bias", &[inner], (1, inner))?,
+            kernel,
             stride,
-            project: Pointwise::load(&scope.at("project.conv"), inner, out)?,
+            project: convolution(&scope.at("project.conv"), [out, inner, 1, 1])?,
             residual: stride == 1 && width == out,
         })
     }
 
-    fn forward(&self, x: Tensor, side: usize) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor, side: usize) -> candle_core::Result<Tensor> {
         let wide = match &self.expand {
-            Some(expand) => &expand.forward(&x, true)?,
-            None => &x,
+            Some(expand) => &expand.forward(x, Activation::Relu6)?,
+            None => x,
         };
-        let (weight, bias) = (&self.depthwise, &self.depthwise_bias);
-        let filtered = ops::depthwise(wide, weight, bias, side, self.stride)?;
-        let y = self.project.forward(&filtered, false)?;
+        let window = Window {
+            side,
+            kernel: self.kernel,
+            stride: self.stride,
+        };
+        let filtered = ops::depthwise(wide, &self.depthwise, &self.depthwise_bias, window)?;
         if self.residual {
-            ops::add(y, &x)
+            self.project.forward_add(&filtered, x)
         } else {
-            Ok(y)
+            self.project.forward(&filtered, Activation::None)
         }
     }
 }
 
-impl Pointwise {
-    fn load(scope: &Scope<'_>, width: usize, out: usize) -> Result<Self, Fault> {
-        Ok(Self {
-            weight: scope.get_as("weight", &[out, width, 1, 1], (out, width))?,
-            bias: scope.get_as("bias", &[out], (1, out))?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, clip: bool) -> candle_core::Result<Tensor> {
-        ops::pointwise(x, &self.weight, &self.bias, clip)
-    }
+/// A convolution as a linear layer of what each pixel sees.
+fn convolution(scope: &Scope<'_>, shape: [usize; 4]) -> Result<Linear, Fault> {
+    let weights = scope.values("weight", &shape)?;
+    scope.linear(weights, scope.values("bias", &shape[..1])?)
 }
 
 /// Scales a width to a multiple of 8 that is not below nine tenths of what was asked for.

@@ -1,49 +1,28 @@
-//! The layers that encoder and decoder are made of.
+//! Loading the layers that encoder and decoder are made of.
 
 use candle_core::Tensor;
 
-use super::ops;
+use super::ops::{self, Linear};
 use super::weights::{Fault, Scope};
 
-/// `x · weightᵀ + bias`.
-pub(super) struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+/// A linear layer of a scope's `weight` and `bias`.
+pub(super) fn linear(scope: &Scope<'_>, width: usize, out: usize) -> Result<Linear, Fault> {
+    let weights = scope.values("weight", &[out, width])?;
+    scope.linear(weights, scope.values("bias", &[out])?)
 }
 
-impl Linear {
-    pub(super) fn load(scope: &Scope<'_>, width: usize, out: usize) -> Result<Self, Fault> {
-        Ok(Self {
-            weight: scope.get("weight", &[out, width])?,
-            bias: scope.get_as("bias", &[out], (1, out))?,
-        })
+/// Several layers of the same input as one, their outputs side by side.
+pub(super) fn fused_linear(
+    scopes: &[Scope<'_>],
+    width: usize,
+    out: usize,
+) -> Result<Linear, Fault> {
+    let (mut weights, mut biases) = (Vec::new(), Vec::new());
+    for scope in scopes {
+        weights.extend(scope.values("weight", &[out, width])?);
+        biases.extend(scope.values("bias", &[out])?);
     }
-
-    /// Several layers of the same input as one, their outputs side by side.
-    pub(super) fn load_fused(
-        scopes: &[Scope<'_>],
-        width: usize,
-        out: usize,
-    ) -> Result<Self, Fault> {
-        let parts = scopes
-            .iter()
-            .map(|scope| Self::load(scope, width, out))
-            .collect::<Result<Vec<_>, _>>()?;
-        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
-        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
-        Ok(Self {
-            weight: Tensor::cat(&weights, 0)?,
-            bias: Tensor::cat(&biases, 1)?,
-        })
-    }
-
-    pub(super) fn new(weight: Tensor, bias: Tensor) -> Self {
-        Self { weight, bias }
-    }
-
-    pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        ops::linear(x, &self.weight, &self.bias)
-    }
+    scopes[0].linear(weights, biases)
 }
 
 /// Layer normalisation.
@@ -85,12 +64,13 @@ impl FeedForward {
         inner: usize,
     ) -> Result<Self, Fault> {
         Ok(Self {
-            first: Linear::load(first, width, inner)?,
-            second: Linear::load(second, inner, width)?,
+            first: linear(first, width, inner)?,
+            second: linear(second, inner, width)?,
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.second.forward(&ops::gelu(&self.first.forward(x)?)?)
+    /// `residual` plus what the layers make of `x`.
+    pub(super) fn forward_add(&self, x: &Tensor, residual: &Tensor) -> candle_core::Result<Tensor> {
+        ops::feed_forward(x, &self.first, &self.second, residual)
     }
 }

@@ -1,29 +1,28 @@
 //! The arithmetic of the model: one function for each operation, on matrices in rows.
 //!
-//! On the CPU they are kernels of our own where candle's are slow; elsewhere they are made of candle's tensor
-//! operations. The tests hold the two against each other. No result depends on the number of threads: work is divided
-//! among them only between values, never within a sum.
+//! On the CPU they are kernels of our own; elsewhere they are made of candle's tensor operations. The tests hold the
+//! two against each other. No result depends on the number of threads: work is divided among them only between values,
+//! never within a sum.
 
+mod activation;
 mod attention;
 mod conv;
-mod kernel;
-mod lanes;
 mod linear;
 mod norm;
+mod product;
+mod recall;
+mod rows;
+mod share;
 mod softmax;
 
-pub(super) use attention::{Visible, attention, self_attention};
-pub(super) use conv::{add, add_channel_bias, depthwise, pointwise};
-pub(super) use linear::linear;
+pub(super) use activation::Activation;
+pub(super) use attention::{Memory, self_attention};
+pub(super) use conv::{Window, depthwise, patches};
+pub(super) use linear::{Linear, feed_forward};
 pub(super) use norm::{add_layer_norm, layer_norm};
+pub(super) use recall::recall;
+pub(super) use share::picture;
 pub(super) use softmax::softmax;
-
-use candle_core::{Result, Tensor};
-
-/// The exact form of GELU, by the error function.
-pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
-    x.gelu_erf()
-}
 
 #[cfg(test)]
 mod testing {

@@ -1,8 +1,7 @@
 //! One sentence, or several beams of it, on its way through the decoder.
 
-use candle_core::Tensor;
-
 use super::halt::Halt;
+use super::ops::Memory;
 use super::text::{Cache, Input, TextDecoder};
 use crate::caption::search::Decoder;
 use crate::{Cx, Error, Result};
@@ -10,7 +9,7 @@ use crate::{Cx, Error, Result};
 /// What one call changes. It belongs to the call, so that any number of them share a model.
 pub(super) struct Sentence<'a> {
     decoder: &'a TextDecoder,
-    cross: &'a [Tensor],
+    cross: &'a [Memory],
     model: &'a str,
     cx: &'a Cx,
     cache: Cache,
@@ -22,7 +21,7 @@ impl<'a> Sentence<'a> {
     /// Begins a sentence of at most `rows` cache rows.
     pub(super) fn new(
         decoder: &'a TextDecoder,
-        cross: &'a [Tensor],
+        cross: &'a [Memory],
         rows: usize,
         model: &'a str,
         cx: &'a Cx,

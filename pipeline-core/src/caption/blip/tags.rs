@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use super::config::TagsConfig;
-use super::layers::Linear;
-use super::ops;
+use super::layers::linear;
+use super::ops::{self, Activation, Linear};
 use super::weights::{Fault, Scope};
 use crate::caption::search::top_k;
 
@@ -33,17 +33,17 @@ impl Tagger {
     ) -> Result<Self, Fault> {
         let classes = config.classes;
         Ok(Self {
-            classifier: Linear::load(&scope.at("classifier"), channels, classes)?,
+            classifier: linear(&scope.at("classifier"), channels, classes)?,
             embedding: scope.get("tag_embedding.weight", &[classes, width])?,
             confidence: scope.get_as("tag_confidence", &[width], (1, width))?,
             count: config.top_k,
         })
     }
 
-    /// The likeliest classes of a picture's features (channels × pixels), the likeliest first.
+    /// The likeliest classes of a picture's features (pixels × channels), the likeliest first.
     pub(super) fn tags(&self, features: &Tensor) -> candle_core::Result<Vec<Tag>> {
-        let mean = features.mean_keepdim(1)?.t()?.contiguous()?;
-        let probabilities = ops::softmax(&self.classifier.forward(&mean)?, 1.0)?;
+        let mean = features.mean_keepdim(0)?;
+        let probabilities = ops::softmax(&self.classifier.forward(&mean, Activation::None)?, 1.0)?;
         let probabilities = probabilities.flatten_all()?.to_vec1::<f32>()?;
         Ok(top_k(&probabilities, self.count)
             .into_iter()

@@ -4,13 +4,13 @@ use candle_core::{DType, Device, Tensor};
 
 use super::config::TextConfig;
 use super::halt::Halt;
-use super::layers::{FeedForward, LayerNorm, Linear};
-use super::ops::{self, Visible};
+use super::layers::{FeedForward, LayerNorm, fused_linear, linear};
+use super::ops::{self, Activation, Linear, Memory};
 use super::weights::{Fault, Scope};
 use crate::Cx;
 
 pub(super) struct TextDecoder {
-    words: Tensor,
+    words: Words,
     positions: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
@@ -33,6 +33,13 @@ struct Layer {
     feed: FeedForward,
     feed_norm: LayerNorm,
     heads: usize,
+}
+
+/// What a word becomes on its way in.
+enum Words {
+    /// The weights of the output layer.
+    OfOutput,
+    Own(Tensor),
 }
 
 /// Keys and values of all rows so far, for each layer.
@@ -65,8 +72,8 @@ impl TextDecoder {
     ) -> Result<Self, Fault> {
         let (width, eps) = (config.hidden_size, config.layer_norm_eps);
         let embeddings = scope.at("bert.embeddings");
-        let words = embeddings.get("word_embeddings.weight", &[config.vocab_size, width])?;
         let head = scope.at("cls.predictions");
+        let (words, output) = load_words(&embeddings, &head, [config.vocab_size, width], tied)?;
         Ok(Self {
             positions: embeddings.get(
                 "position_embeddings.weight",
@@ -79,20 +86,21 @@ impl TextDecoder {
                     Layer::load(&scope, config, seen)
                 })
                 .collect::<Result<_, _>>()?,
-            transform: Linear::load(&head.at("transform.dense"), width, width)?,
+            transform: linear(&head.at("transform.dense"), width, width)?,
             transform_norm: LayerNorm::load(&head.at("transform.LayerNorm"), width, eps)?,
-            output: load_output(&head, &words, tied)?,
+            output,
             words,
             width,
         })
     }
 
     /// Keys and values of a picture's tokens, for each layer: computed once, shared by all beams and steps.
-    pub(super) fn cross(&self, hidden: &Tensor, cx: &Cx) -> Result<Vec<Tensor>, Halt> {
+    pub(super) fn cross(&self, hidden: &Tensor, cx: &Cx) -> Result<Vec<Memory>, Halt> {
         let mut cross = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             cx.check()?;
-            cross.push(layer.cross_kv.forward(hidden)?);
+            let kv = layer.cross_kv.forward(hidden, Activation::None)?;
+            cross.push(Memory::new(&kv, layer.heads)?);
         }
         Ok(cross)
     }
@@ -114,14 +122,16 @@ impl TextDecoder {
     pub(super) fn forward(
         &self,
         input: &Input<'_>,
-        cross: &[Tensor],
+        cross: &[Memory],
         cache: &mut Cache,
         cx: &Cx,
     ) -> Result<Tensor, Halt> {
         let rows = input.ids.len();
-        let ids = Tensor::new(input.ids, self.device())?;
         let positions = Tensor::new(input.positions, self.device())?;
-        let words = self.words.index_select(&ids, 0)?;
+        let words = match &self.words {
+            Words::OfOutput => self.output.select(input.ids)?,
+            Words::Own(words) => words.index_select(&Tensor::new(input.ids, self.device())?, 0)?,
+        };
         let positions = self.positions.index_select(&positions, 0)?;
         let mut x = self.norm.forward_sum(&words, &positions)?;
         for (index, layer) in self.layers.iter().enumerate() {
@@ -131,39 +141,39 @@ impl TextDecoder {
         }
         cache.used += rows;
         let x = x.narrow(0, rows - input.wanted, input.wanted)?;
-        let x = ops::gelu(&self.transform.forward(&x)?)?;
-        Ok(self.output.forward(&self.transform_norm.forward(&x)?)?)
+        let x = self.transform.forward(&x, Activation::Gelu)?;
+        let x = self.transform_norm.forward(&x)?;
+        Ok(self.output.forward(&x, Activation::None)?)
     }
 
     fn device(&self) -> &Device {
-        self.words.device()
+        self.positions.device()
     }
 }
 
-/// The output weights: those of the file, else the embedding. A file may hold the embedding twice.
-fn load_output(head: &Scope<'_>, words: &Tensor, tied: bool) -> Result<Linear, Fault> {
-    let (size, width) = words.dims2()?;
-    let weight = if head.has("decoder.weight") || !tied {
-        let own = head.get("decoder.weight", &[size, width])?;
-        if same(&own, words)? {
-            words.clone()
-        } else {
-            own
-        }
-    } else {
-        words.clone()
-    };
+/// The embedding and the output layer. A file may hold their weights once or twice, and the second time they may
+/// differ.
+fn load_words(
+    embeddings: &Scope<'_>,
+    head: &Scope<'_>,
+    shape: [usize; 2],
+    tied: bool,
+) -> Result<(Words, Linear), Fault> {
+    let words = embeddings.values("word_embeddings.weight", &shape)?;
     let bias = if head.has("decoder.bias") {
         "decoder.bias"
     } else {
         "bias"
     };
-    Ok(Linear::new(weight, head.get_as(bias, &[size], (1, size))?))
-}
-
-fn same(a: &Tensor, b: &Tensor) -> candle_core::Result<bool> {
-    let differing = a.ne(b)?.to_dtype(DType::F32)?.max_all()?;
-    Ok(differing.to_scalar::<f32>()? == 0.0)
+    let bias = head.values(bias, &shape[..1])?;
+    if head.has("decoder.weight") || !tied {
+        let own = head.values("decoder.weight", &shape)?;
+        if own != words {
+            let words = embeddings.get("word_embeddings.weight", &shape)?;
+            return Ok((Words::Own(words), head.linear(own, bias)?));
+        }
+    }
+    Ok((Words::OfOutput, head.linear(words, bias)?))
 }
 
 impl Layer {
@@ -172,20 +182,20 @@ impl Layer {
         let own = scope.at("attention");
         let cross = scope.at("crossattention");
         Ok(Self {
-            qkv: Linear::load_fused(
+            qkv: fused_linear(
                 &["query", "key", "value"].map(|name| own.at("self").at(name)),
                 width,
                 width,
             )?,
-            projection: Linear::load(&own.at("output.dense"), width, width)?,
+            projection: linear(&own.at("output.dense"), width, width)?,
             norm: LayerNorm::load(&own.at("output.LayerNorm"), width, eps)?,
-            cross_query: Linear::load(&cross.at("self.query"), width, width)?,
-            cross_kv: Linear::load_fused(
+            cross_query: linear(&cross.at("self.query"), width, width)?,
+            cross_kv: fused_linear(
                 &["key", "value"].map(|name| cross.at("self").at(name)),
                 seen,
                 width,
             )?,
-            cross_projection: Linear::load(&cross.at("output.dense"), width, width)?,
+            cross_projection: linear(&cross.at("output.dense"), width, width)?,
             cross_norm: LayerNorm::load(&cross.at("output.LayerNorm"), width, eps)?,
             feed: FeedForward::load(
                 [&scope.at("intermediate.dense"), &scope.at("output.dense")],
@@ -202,22 +212,21 @@ impl Layer {
         x: &Tensor,
         (cache, used): (&Tensor, usize),
         visible: &[Vec<u32>],
-        cross: &Tensor,
+        cross: &Memory,
     ) -> candle_core::Result<Tensor> {
         let (rows, width) = x.dims2()?;
-        let qkv = self.qkv.forward(x)?;
+        let qkv = self.qkv.forward(x, Activation::None)?;
         let kv = qkv.narrow(1, width, 2 * width)?.contiguous()?;
         cache.slice_set(&kv, 0, used)?;
         let q = qkv.narrow(1, 0, width)?;
         let kv = cache.narrow(0, 0, used + rows)?;
-        let seen = ops::attention(&q, &kv, self.heads, Visible::Only(visible))?;
-        let x = self.norm.forward_sum(&self.projection.forward(&seen)?, x)?;
+        let seen = ops::recall(&q, &kv, self.heads, visible)?;
+        let x = self.norm.forward(&self.projection.forward_add(&seen, x)?)?;
 
-        let q = self.cross_query.forward(&x)?;
-        let seen = ops::attention(&q, cross, self.heads, Visible::All)?;
-        let seen = self.cross_projection.forward(&seen)?;
-        let x = self.cross_norm.forward_sum(&seen, &x)?;
+        let q = self.cross_query.forward(&x, Activation::None)?;
+        let seen = self.cross_projection.forward_add(&cross.attend(&q)?, &x)?;
+        let x = self.cross_norm.forward(&seen)?;
 
-        self.feed_norm.forward_sum(&self.feed.forward(&x)?, &x)
+        self.feed_norm.forward(&self.feed.forward_add(&x, &x)?)
     }
 }

@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use super::config::VisionConfig;
 use super::front::{Front, REDUCTION};
 use super::halt::Halt;
-use super::layers::{FeedForward, LayerNorm, Linear};
-use super::ops;
+use super::layers::{FeedForward, LayerNorm, linear};
+use super::ops::{self, Activation, Linear};
 use super::tags::{Tag, Tagger};
 use super::weights::{Fault, Scope};
 use crate::Cx;
@@ -37,7 +37,7 @@ pub(super) struct Seen {
     /// Tokens × width.
     pub(super) hidden: Tensor,
     pub(super) tags: Vec<Tag>,
-    /// Channels × pixels, of a model with a front.
+    /// Pixels × channels, of a model with a front.
     pub(super) features: Option<Tensor>,
 }
 
@@ -60,12 +60,11 @@ impl Vision {
             }
             None => (None, 3, patch),
         };
-        let taps = channels * kernel * kernel;
         let projection = embeddings.at("patch_embedding");
-        let patch_embedding = Linear::new(
-            projection.get_as("weight", &[width, channels, kernel, kernel], (width, taps))?,
-            projection.get_as("bias", &[width], (1, width))?,
-        );
+        let patch_embedding = projection.linear(
+            projection.values("weight", &[width, channels, kernel, kernel])?,
+            projection.values("bias", &[width])?,
+        )?;
         let tagger = config
             .tags
             .as_ref()
@@ -103,10 +102,10 @@ impl Vision {
             None => None,
         };
         let patches = match &features {
-            Some(features) => features.t()?.contiguous()?,
+            Some(features) => features.clone(),
             None => self.cut_patches(pixels)?,
         };
-        let patches = self.patch_embedding.forward(&patches)?;
+        let patches = self.patch_embedding.forward(&patches, Activation::None)?;
         let tokens = Tensor::cat(&[&self.class_embedding, &patches], 0)?;
         let mut x = (tokens + &self.positions)?;
         let mut tags = Vec::new();
@@ -117,7 +116,7 @@ impl Vision {
         }
         for layer in &self.layers {
             cx.check()?;
-            x = layer.forward(x)?;
+            x = layer.forward(&x)?;
         }
         Ok(Seen {
             hidden: self.norm.forward(&x)?,
@@ -142,8 +141,8 @@ impl Layer {
         let attention = scope.at("self_attn");
         Ok(Self {
             norm: LayerNorm::load(&scope.at("layer_norm1"), width, eps)?,
-            qkv: Linear::load(&attention.at("qkv"), width, 3 * width)?,
-            projection: Linear::load(&attention.at("projection"), width, width)?,
+            qkv: linear(&attention.at("qkv"), width, 3 * width)?,
+            projection: linear(&attention.at("projection"), width, width)?,
             feed_norm: LayerNorm::load(&scope.at("layer_norm2"), width, eps)?,
             feed: FeedForward::load(
                 [&scope.at("mlp.fc1"), &scope.at("mlp.fc2")],
@@ -154,10 +153,11 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: Tensor) -> candle_core::Result<Tensor> {
-        let qkv = self.qkv.forward(&self.norm.forward(&x)?)?;
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let normed = self.norm.forward(x)?;
+        let qkv = self.qkv.forward(&normed, Activation::None)?;
         let seen = ops::self_attention(&qkv, self.heads)?;
-        let x = ops::add(self.projection.forward(&seen)?, &x)?;
-        ops::add(self.feed.forward(&self.feed_norm.forward(&x)?)?, &x)
+        let x = self.projection.forward_add(&seen, x)?;
+        self.feed.forward_add(&self.feed_norm.forward(&x)?, &x)
     }
 }

@@ -8,13 +8,23 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
+use super::Precision;
+use super::ops::Linear;
+
 /// What is wrong with a model's files; the caller adds which file.
 pub(super) type Fault = Box<dyn StdError + Send + Sync>;
 
 /// An opened file of weights. Each tensor is read when it is asked for, so that no weight is in memory twice.
 pub(super) struct Weights {
     source: Source,
-    device: Device,
+    place: Place,
+}
+
+/// Where weights go.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) device: Device,
+    pub(super) precision: Precision,
 }
 
 enum Source {
@@ -23,25 +33,25 @@ enum Source {
 }
 
 impl Weights {
-    pub(super) fn open_safetensors(path: &Path, device: &Device) -> Result<Self, Fault> {
+    pub(super) fn open_safetensors(path: &Path, place: &Place) -> Result<Self, Fault> {
         Ok(Self {
             source: Source::SafeTensors(safetensors::File::open(path)?),
-            device: device.clone(),
+            place: place.clone(),
         })
     }
 
     #[cfg(feature = "tiny")]
-    pub(super) fn embedded(bytes: &'static [u8], device: &Device) -> Result<Self, Fault> {
+    pub(super) fn embedded(bytes: &'static [u8], place: &Place) -> Result<Self, Fault> {
         Ok(Self {
             source: Source::SafeTensors(safetensors::File::embedded(bytes)?),
-            device: device.clone(),
+            place: place.clone(),
         })
     }
 
-    pub(super) fn open_torch(path: &Path, device: &Device) -> Result<Self, Fault> {
+    pub(super) fn open_torch(path: &Path, place: &Place) -> Result<Self, Fault> {
         Ok(Self {
             source: Source::Torch(torch::File::open(path)?),
-            device: device.clone(),
+            place: place.clone(),
         })
     }
 
@@ -88,8 +98,8 @@ impl Scope<'_> {
         self.weights.shape(&self.name(part)).is_some()
     }
 
-    /// The tensor of this name, which must have this shape.
-    pub(super) fn get(&self, part: &str, shape: &[usize]) -> Result<Tensor, Fault> {
+    /// The values of this name, which must have this shape.
+    pub(super) fn values(&self, part: &str, shape: &[usize]) -> Result<Vec<f32>, Fault> {
         let name = self.name(part);
         let found = self
             .weights
@@ -101,11 +111,20 @@ impl Scope<'_> {
             )
             .into());
         }
-        let values = self
-            .weights
-            .read(&name)
-            .map_err(|e| format!("`{name}`: {e}"))?;
-        Ok(Tensor::from_vec(values, shape, &self.weights.device)?)
+        let values = self.weights.read(&name);
+        Ok(values.map_err(|e| format!("`{name}`: {e}"))?)
+    }
+
+    /// [`Scope::values`] as a tensor on the device.
+    pub(super) fn get(&self, part: &str, shape: &[usize]) -> Result<Tensor, Fault> {
+        let values = self.values(part, shape)?;
+        Ok(Tensor::from_vec(values, shape, &self.weights.place.device)?)
+    }
+
+    /// A linear layer on the device.
+    pub(super) fn linear(&self, weights: Vec<f32>, bias: Vec<f32>) -> Result<Linear, Fault> {
+        let Place { device, precision } = &self.weights.place;
+        Ok(Linear::new(weights, bias, device, *precision)?)
     }
 
     /// [`Scope::get`], then in another shape of the same size.

@@ -3,6 +3,7 @@
 use super::processors::process;
 use super::top_k::top_k;
 use super::{Decoder, EarlyStopping, GenerationConfig, Vocabulary};
+use crate::caption::lanes::{exp, largest, sum, vectorised};
 use crate::{Cx, Result};
 
 /// Stands for "never": what transformers adds to a score that must not win. It is finite, so that ranks among such
@@ -155,11 +156,16 @@ fn power(length: usize, exponent: f64) -> f32 {
 }
 
 fn log_softmax(row: &mut [f32]) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    // Summed in double precision: the order of the additions then decides nothing.
-    let sum: f64 = row.iter().map(|&x| f64::from((x - largest).exp())).sum();
-    let log_sum = sum.ln() as f32;
-    row.iter_mut().for_each(|x| *x = *x - largest - log_sum);
+    vectorised(
+        #[inline(always)]
+        || {
+            let largest = largest(row, |v| v);
+            // Summed in double precision: the order of the additions then decides nothing.
+            let sum: f64 = sum(row, |x| f64::from(exp(x - largest)));
+            let log_sum = sum.ln() as f32;
+            row.iter_mut().for_each(|x| *x = *x - largest - log_sum);
+        },
+    );
 }
 
 #[cfg(test)]

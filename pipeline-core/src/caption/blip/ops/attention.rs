@@ -1,23 +1,70 @@
-//! Attention: over the encoder's own tokens, and of the decoder's rows over cached keys and values.
+//! Attention to many keys that all rows see: the encoder's own tokens, and the decoder's view of the picture.
+
+use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
-use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-use super::kernel::{Rows, map2};
-use super::lanes::{dispatch, dots};
-use super::softmax::{softmax, softmax_row};
+use super::product::{Float, Format, Job, LANES, TILE, fill_tiles};
+use super::rows::{Rows, map, read};
+use super::share::each;
+use super::softmax::softmax;
+use crate::caption::lanes::{exp, vectorised};
 
-/// Multiplications that make it worth while to wake a second thread.
-const WORTH_A_THREAD: usize = 1 << 18;
+/// Keys and values of all heads, laid out once and used for any number of rows.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Memory {
+    heads: usize,
+    kind: Kind,
+}
 
-/// What a row of the decoder may look at.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) enum Visible<'a> {
-    /// All keys.
-    All,
-    /// For each row, the positions of its keys.
-    Only(&'a [Vec<u32>]),
+#[derive(Debug, Clone)]
+enum Kind {
+    LaidOut(Arc<[Head]>),
+    /// Keys and values side by side: keys × 2·width.
+    Tensor(Tensor),
+}
+
+/// What one head remembers.
+#[derive(Debug)]
+struct Head {
+    /// Panels of 16 keys.
+    keys: Vec<<Float as Format>::Right>,
+    /// Panels of 16 columns of the values.
+    values: Vec<<Float as Format>::Right>,
+    count: usize,
+    width: usize,
+}
+
+impl Memory {
+    /// `kv` has keys and values side by side: keys × 2·width.
+    pub(in super::super) fn new(kv: &Tensor, heads: usize) -> Result<Self> {
+        let kind = if kv.device().is_cpu() {
+            let lay_out = |[kv]: [Rows<'_>; 1]| {
+                let width = kv.width / 2 / heads;
+                let head = |head| {
+                    let keys = kv.columns(head * width, width);
+                    Head::new(keys, kv.columns((heads + head) * width, width))
+                };
+                (0..heads).map(head).collect()
+            };
+            Kind::LaidOut(read([kv], lay_out)?)
+        } else {
+            Kind::Tensor(kv.clone())
+        };
+        Ok(Self { heads, kind })
+    }
+
+    /// What each row of `q` (rows × width) sees.
+    pub(in super::super) fn attend(&self, q: &Tensor) -> Result<Tensor> {
+        match &self.kind {
+            Kind::Tensor(kv) => by_tensor_ops(q, kv, self.heads),
+            Kind::LaidOut(heads) => map(q.dims2()?, [q], |[q]| {
+                by_head(q, heads.len(), heads[0].count, |q, head, seen| {
+                    heads[head].attend(q, seen);
+                })
+            }),
+        }
+    }
 }
 
 /// Attention of all tokens to each other. `qkv` has queries, keys and values side by side: tokens × 3·width → tokens ×
@@ -25,149 +72,170 @@ pub(in super::super) enum Visible<'a> {
 pub(in super::super) fn self_attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (tokens, triple) = qkv.dims2()?;
     let width = triple / 3;
-    let by_head = qkv
-        .reshape((tokens, 3, heads, width / heads))?
-        .permute((1, 2, 0, 3))?;
-    // A graphics processor's matrix product wants each operand in one piece; the CPU's takes it as it lies.
-    let part = |index| {
-        let part = by_head.get(index)?;
-        if qkv.device().is_cpu() {
-            Ok(part)
-        } else {
-            part.contiguous()
-        }
-    };
-    let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-    let scores = q.matmul(&k.t()?)?.reshape((heads * tokens, tokens))?;
-    let weights = softmax(&scores, scale(width / heads))?.reshape((heads, tokens, tokens))?;
-    weights
-        .matmul(&v)?
-        .transpose(0, 1)?
-        .reshape((tokens, width))
-}
-
-/// Attention of the rows of `q` (rows × width) to cached keys and values, which lie side by side in `kv` (keys ×
-/// 2·width).
-pub(in super::super) fn attention(
-    q: &Tensor,
-    kv: &Tensor,
-    heads: usize,
-    visible: Visible<'_>,
-) -> Result<Tensor> {
-    if !q.device().is_cpu() {
-        return by_tensor_ops(q, kv, heads, visible);
+    if !qkv.device().is_cpu() {
+        return by_tensor_ops(
+            &qkv.narrow(1, 0, width)?,
+            &qkv.narrow(1, width, 2 * width)?,
+            heads,
+        );
     }
-    map2("attention", q.dims2()?, q, kv, |q, kv| {
-        by_head(q, kv, heads, visible)
+    map((tokens, width), [qkv], |[qkv]| {
+        let q = qkv.columns(0, width);
+        by_head(q, heads, tokens, |q, head, seen| {
+            let keys = qkv.columns(width + head * q.width, q.width);
+            let values = qkv.columns(2 * width + head * q.width, q.width);
+            Head::new(keys, values).attend(q, seen);
+        })
     })
 }
 
-fn scale(head_width: usize) -> f32 {
+pub(super) fn scale(head_width: usize) -> f32 {
     1.0 / (head_width as f32).sqrt()
 }
 
-fn by_head(q: Rows<'_>, kv: Rows<'_>, heads: usize, visible: Visible<'_>) -> Vec<f32> {
-    let head_width = q.width / heads;
-    if q.count == 0 || head_width == 0 {
-        return vec![0.0; q.count * q.width];
+/// Shares heads between threads. `attend` gets a head's queries and number, and room for what they see.
+pub(super) fn by_head(
+    q: Rows<'_>,
+    heads: usize,
+    keys: usize,
+    attend: impl Fn(Rows<'_>, usize, &mut [f32]) + Sync + Send,
+) -> Vec<f32> {
+    let (rows, width) = (q.count, q.width / heads);
+    if rows == 0 || width == 0 {
+        return vec![0.0; rows * q.width];
     }
-    let mut by_head = vec![0.0; q.count * q.width];
-    let head = |(head, target): (usize, &mut [f32])| {
-        dispatch(Head {
-            q,
-            kv,
-            from: head * head_width,
-            width: head_width,
-            visible,
-            target,
-        });
-    };
-    if q.count * q.width * kv.count >= WORTH_A_THREAD {
-        by_head
-            .par_chunks_exact_mut(q.count * head_width)
-            .enumerate()
-            .for_each(head);
-    } else {
-        by_head
-            .chunks_exact_mut(q.count * head_width)
-            .enumerate()
-            .for_each(head);
-    }
-    let mut rows = vec![0.0; q.count * q.width];
-    for (head, source) in by_head.chunks_exact(q.count * head_width).enumerate() {
-        for (row, source) in source.chunks_exact(head_width).enumerate() {
-            rows[row * q.width + head * head_width..][..head_width].copy_from_slice(source);
+    let mut by_head = vec![0.0; rows * q.width];
+    let pieces: Vec<_> = by_head.chunks_exact_mut(rows * width).enumerate().collect();
+    each(pieces, 2 * rows * q.width * keys, |(head, seen)| {
+        attend(q.columns(head * width, width), head, seen);
+    });
+    let mut seen = vec![0.0; rows * q.width];
+    for (head, source) in by_head.chunks_exact(rows * width).enumerate() {
+        let rows = seen.chunks_exact_mut(q.width);
+        for (row, source) in rows.zip(source.chunks_exact(width)) {
+            row[head * width..][..width].copy_from_slice(source);
         }
     }
-    rows
+    seen
 }
 
-/// One head of all rows.
-struct Head<'a> {
-    q: Rows<'a>,
-    kv: Rows<'a>,
-    /// The first column of the head.
-    from: usize,
-    width: usize,
-    visible: Visible<'a>,
-    target: &'a mut [f32],
-}
-
-impl WithSimd for Head<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let mut scores = Vec::with_capacity(self.kv.count);
-        for (row, target) in self.target.chunks_exact_mut(self.width).enumerate() {
-            let q = &self.q.row(row)[self.from..][..self.width];
-            let key = |index: usize| &self.kv.row(index)[self.from..][..self.width];
-            let value =
-                |index: usize| &self.kv.row(index)[self.q.width + self.from..][..self.width];
-            scores.clear();
-            match self.visible {
-                Visible::All => {
-                    scores.extend((0..self.kv.count).map(|index| dots(simd, key(index), [q])[0]));
+impl Head {
+    fn new(keys: Rows<'_>, values: Rows<'_>) -> Self {
+        let all: Vec<&[f32]> = keys.iter().collect();
+        let panels = values.width.div_ceil(LANES);
+        let mut columns = Vec::with_capacity(panels * keys.count.div_ceil(LANES));
+        for panel in 0..panels {
+            let from = panel * LANES;
+            let lanes = LANES.min(values.width - from);
+            for first in (0..values.count).step_by(LANES) {
+                let mut block = [[0.0; LANES]; LANES];
+                let rows = values
+                    .columns(from, lanes)
+                    .part(first, LANES.min(values.count - first));
+                for (target, row) in block.iter_mut().zip(rows.iter()) {
+                    target[..lanes].copy_from_slice(row);
                 }
-                Visible::Only(lists) => {
-                    let keys = lists[row].iter().map(|&index| key(index as usize));
-                    scores.extend(keys.map(|key| dots(simd, key, [q])[0]));
-                }
+                columns.push(block);
             }
-            softmax_row(&mut scores, scale(self.width));
-            target.fill(0.0);
-            for (position, weight) in scores.iter().enumerate() {
-                let index = match self.visible {
-                    Visible::All => position,
-                    Visible::Only(lists) => lists[row][position] as usize,
-                };
-                for (sum, value) in target.iter_mut().zip(value(index)) {
-                    *sum += weight * value;
+        }
+        Self {
+            keys: all
+                .chunks(LANES)
+                .flat_map(|keys| Float::right(keys).0)
+                .collect(),
+            values: columns,
+            count: keys.count,
+            width: keys.width,
+        }
+    }
+
+    /// `seen` gets a row for each of `q`'s.
+    fn attend(&self, q: Rows<'_>, seen: &mut [f32]) {
+        let depth = self.width.div_ceil(LANES);
+        let panels = self.count.div_ceil(LANES);
+        let mut left = vec![Float::NOTHING; q.count * depth];
+        fill_tiles::<Float>(q, depth, &mut left, &mut Vec::new());
+        let mut scores = vec![Float::ZERO; panels * TILE];
+        let mut sums = vec![Float::ZERO; depth * TILE];
+        let tiles = left
+            .chunks(TILE * depth)
+            .zip(seen.chunks_mut(TILE * self.width));
+        for (left, seen) in tiles {
+            let rows = left.len() / depth;
+            let (scores, sums) = (&mut scores[..panels * rows], &mut sums[..depth * rows]);
+            Float::multiply(Job {
+                left,
+                right: &self.keys,
+                depth,
+                sums: scores,
+            });
+            // The sums of panels of keys are the blocks of a tile's rows.
+            let shares = weigh(scores, rows, self.count, scale(self.width));
+            Float::multiply(Job {
+                left: scores,
+                right: &self.values,
+                depth: panels,
+                sums,
+            });
+            for (panel, sums) in sums.chunks_exact(rows).enumerate() {
+                let from = panel * LANES;
+                for ((sum, share), seen) in sums
+                    .iter()
+                    .zip(shares)
+                    .zip(seen.chunks_exact_mut(self.width))
+                {
+                    for (seen, sum) in seen[from..].iter_mut().zip(sum) {
+                        *seen = sum * share;
+                    }
                 }
             }
         }
     }
 }
 
-fn by_tensor_ops(q: &Tensor, kv: &Tensor, heads: usize, visible: Visible<'_>) -> Result<Tensor> {
+/// Turns a tile's scores into weights; returns what to multiply each row's weights by so that they add up to one.
+fn weigh(scores: &mut [[f32; LANES]], rows: usize, keys: usize, scale: f32) -> [f32; TILE] {
+    let beyond = scores.len() / rows * LANES - keys;
+    for row in scores.iter_mut().rev().take(rows) {
+        row[LANES - beyond..].fill(f32::NEG_INFINITY);
+    }
+    let mut shares = [0.0; TILE];
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, share) in shares[..rows].iter_mut().enumerate() {
+                let mut largest = [f32::NEG_INFINITY; LANES];
+                for block in scores.iter().skip(row).step_by(rows) {
+                    for (most, v) in largest.iter_mut().zip(block) {
+                        *most = if v > most { *v } else { *most };
+                    }
+                }
+                let largest = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
+                let mut sums = [0.0; LANES];
+                for block in scores.iter_mut().skip(row).step_by(rows) {
+                    for (v, sum) in block.iter_mut().zip(&mut sums) {
+                        *v = exp((*v - largest) * scale);
+                        *sum += *v;
+                    }
+                }
+                *share = 1.0 / sums.iter().sum::<f32>();
+            }
+        },
+    );
+    shares
+}
+
+fn by_tensor_ops(q: &Tensor, kv: &Tensor, heads: usize) -> Result<Tensor> {
     let ((rows, width), (keys, _)) = (q.dims2()?, kv.dims2()?);
-    let head_width = width / heads;
     let by_head = |x: Tensor| {
-        x.reshape(((), heads, head_width))?
+        x.reshape(((), heads, width / heads))?
             .transpose(0, 1)?
             .contiguous()
     };
     let k = by_head(kv.narrow(1, 0, width)?)?;
     let v = by_head(kv.narrow(1, width, width)?)?;
-    let mut scores = by_head(q.clone())?.matmul(&k.t()?)?;
-    if let Visible::Only(lists) = visible {
-        let mut mask = vec![f32::NEG_INFINITY; rows * keys];
-        for (row, list) in mask.chunks_exact_mut(keys).zip(lists) {
-            list.iter().for_each(|&index| row[index as usize] = 0.0);
-        }
-        scores = scores.broadcast_add(&Tensor::from_vec(mask, (1, rows, keys), q.device())?)?;
-    }
-    let weights = softmax(&scores.reshape((heads * rows, keys))?, scale(head_width))?;
+    let scores = by_head(q.clone())?.matmul(&k.t()?)?;
+    let weights = softmax(&scores.reshape((heads * rows, keys))?, scale(width / heads))?;
     weights
         .reshape((heads, rows, keys))?
         .matmul(&v)?
@@ -181,32 +249,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_agree_on_what_is_visible() {
-        let (q, kv) = (noise(&[3, 24], 1), noise(&[9, 48], 2));
-        let lists = [vec![0, 2, 8], vec![5], vec![0, 1, 2, 3, 4, 5, 6, 7]];
-        for visible in [Visible::All, Visible::Only(&lists)] {
-            let expected = by_tensor_ops(&q, &kv, 2, visible).unwrap();
-            assert_close(&attention(&q, &kv, 2, visible).unwrap(), &expected, 1e-6);
+    fn both_forms_agree() {
+        for (rows, keys, width, heads) in [
+            (3, 9, 24, 2),
+            (1, 16, 64, 4),
+            (13, 70, 96, 2),
+            (3, 900, 128, 2),
+        ] {
+            let (q, kv) = (noise(&[rows, width], 1), noise(&[keys, 2 * width], 2));
+            let expected = by_tensor_ops(&q, &kv, heads).unwrap();
+            let seen = Memory::new(&kv, heads).unwrap().attend(&q).unwrap();
+            assert_close(&seen, &expected, 1e-6);
         }
     }
 
     #[test]
-    fn the_encoder_attends_like_the_decoder_that_sees_all() {
+    fn the_encoder_attends_like_the_decoder() {
         let qkv = noise(&[70, 96], 1);
-        let q = qkv.narrow(1, 0, 32).unwrap();
-        let kv = qkv.narrow(1, 32, 64).unwrap();
-        let expected = attention(&q, &kv, 4, Visible::All).unwrap();
-        assert_close(&self_attention(&qkv, 4).unwrap(), &expected, 1e-6);
-    }
-
-    #[test]
-    fn enough_work_for_threads_gives_the_same() {
-        let (q, kv) = (noise(&[3, 128], 1), noise(&[900, 256], 2));
-        let expected = by_tensor_ops(&q, &kv, 2, Visible::All).unwrap();
-        assert_close(
-            &attention(&q, &kv, 2, Visible::All).unwrap(),
-            &expected,
-            1e-6,
-        );
+        let memory = Memory::new(&qkv.narrow(1, 32, 64).unwrap(), 4).unwrap();
+        let expected = memory.attend(&qkv.narrow(1, 0, 32).unwrap()).unwrap();
+        assert_close(&self_attention(&qkv, 4).unwrap(), &expected, 0.0);
     }
 }

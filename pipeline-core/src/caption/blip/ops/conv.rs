@@ -1,243 +1,260 @@
-//! Convolutions of the small front, on channels × pixels.
+//! Convolutions of the small front, on pixels × channels: the channels of a pixel lie together, so that a 1×1
+//! convolution is a linear layer and a vector holds channels, whatever the kernel and the stride.
 
 use candle_core::{Result, Tensor};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::kernel::{Rows, map3, update};
-use super::lanes::vectorised;
+use super::activation::{Activation, relu6};
+use super::product::LANES;
+use super::rows::map;
+use super::share::each;
+use crate::caption::lanes::dispatch;
 
-/// ReLU6's upper end.
-const SIX: f32 = 6.0;
+/// Neighbouring pixels that are computed at a time, so that a weight is read once for all of them.
+const PIXELS: usize = 4;
 
-/// A 1×1 convolution: in × pixels → out × pixels. With `clip` followed by ReLU6.
-pub(in super::super) fn pointwise(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    clip: bool,
-) -> Result<Tensor> {
-    add_channel_bias(weight.matmul(x)?, bias, clip)
+/// The geometry of a convolution on a square: zeros outside, half the kernel on each side.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Window {
+    pub(in super::super) side: usize,
+    pub(in super::super) kernel: usize,
+    pub(in super::super) stride: usize,
 }
 
-/// Adds a number to each channel; with `clip` followed by ReLU6. Nobody else may hold `x`.
-pub(in super::super) fn add_channel_bias(x: Tensor, bias: &Tensor, clip: bool) -> Result<Tensor> {
-    if !x.device().is_cpu() {
-        let sum = x.broadcast_add(&bias.t()?)?;
-        return if clip { sum.clamp(0.0, SIX) } else { Ok(sum) };
+impl Window {
+    fn pad(self) -> usize {
+        self.kernel / 2
     }
-    let (_, pixels) = x.dims2()?;
-    update("channel-bias", &x, bias, |x, bias| {
-        x.par_chunks_exact_mut(pixels)
-            .zip(bias.row(0))
-            .for_each(|(channel, &b)| {
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        if clip {
-                            channel.iter_mut().for_each(|v| *v = relu6(*v + b));
-                        } else {
-                            channel.iter_mut().for_each(|v| *v += b);
-                        }
-                    },
-                );
-            });
-    })?;
-    Ok(x)
+
+    pub(in super::super) fn out_side(self) -> usize {
+        (self.side + 2 * self.pad() - self.kernel) / self.stride + 1
+    }
+
+    /// The taps that lie inside the picture, for an output at `position`; and where the first tap of all would lie.
+    fn taps(self, position: usize) -> (std::ops::Range<usize>, isize) {
+        let origin = (position * self.stride) as isize - self.pad() as isize;
+        let from = (-origin).max(0) as usize;
+        let to = (self.side as isize - origin).min(self.kernel as isize) as usize;
+        (from..to, origin)
+    }
 }
 
-/// `x + y`. Nobody else may hold `x`.
-pub(in super::super) fn add(x: Tensor, y: &Tensor) -> Result<Tensor> {
-    if !x.device().is_cpu() {
-        return x + y;
-    }
-    update("add", &x, y, |x, y| {
-        for (x, y) in x.iter_mut().zip(y.iter().flatten()) {
-            *x += y;
+/// What each output of a convolution sees: 1 × channels × side × side → outputs × (channels · kernel²).
+pub(in super::super) fn patches(pixels: &Tensor, window: Window) -> Result<Tensor> {
+    let (_, channels, side, _) = pixels.dims4()?;
+    let (out, kernel) = (window.out_side(), window.kernel);
+    let pad = window.pad();
+    let padded = pixels
+        .pad_with_zeros(2, pad, pad)?
+        .pad_with_zeros(3, pad, pad)?;
+    let padded_side = side + 2 * pad;
+    if !pixels.device().is_cpu() {
+        let steps = |from: usize| -> Vec<u32> {
+            (0..out)
+                .map(|at| (from + at * window.stride) as u32)
+                .collect()
+        };
+        let mut taps = Vec::with_capacity(kernel * kernel);
+        for y in 0..kernel {
+            let rows = padded.index_select(&Tensor::new(steps(y), pixels.device())?, 2)?;
+            for x in 0..kernel {
+                taps.push(rows.index_select(&Tensor::new(steps(x), pixels.device())?, 3)?);
+            }
         }
-    })?;
-    Ok(x)
+        return Tensor::stack(&taps, 2)?
+            .reshape((channels * kernel * kernel, out * out))?
+            .t()?
+            .contiguous();
+    }
+    let width = channels * kernel * kernel;
+    let planes = padded.reshape((channels * padded_side, padded_side))?;
+    map((out * out, width), [&planes], |[planes]| {
+        let mut y = vec![0.0; out * out * width];
+        let pieces: Vec<_> = y.chunks_exact_mut(out * width).enumerate().collect();
+        each(pieces, out * out * width, |(row, y)| {
+            for channel in 0..channels {
+                for tap in 0..kernel {
+                    let line = planes.row(channel * padded_side + row * window.stride + tap);
+                    let at = (channel * kernel + tap) * kernel;
+                    let windows = line.windows(kernel).step_by(window.stride);
+                    for (y, values) in y.chunks_exact_mut(width).zip(windows) {
+                        y[at..at + kernel].copy_from_slice(values);
+                    }
+                }
+            }
+        });
+        y
+    })
 }
 
-/// A k×k convolution of each channel with its own weights, zeros outside, followed by ReLU6.
+/// A convolution of each channel with its own weights, followed by ReLU6.
 ///
-/// `x` is channels × side², `weight` channels × k², `bias` 1 × channels.
+/// `x` is side² × channels, `weight` kernel² × channels, `bias` 1 × channels.
 pub(in super::super) fn depthwise(
     x: &Tensor,
     weight: &Tensor,
     bias: &Tensor,
-    side: usize,
-    stride: usize,
+    window: Window,
 ) -> Result<Tensor> {
-    let (channels, taps) = weight.dims2()?;
-    let plane = Plane {
-        side,
-        kernel: taps.isqrt(),
-        stride,
-    };
     if !x.device().is_cpu() {
-        return plane.by_tensor_ops(x, weight, bias);
+        return by_tensor_ops(x, weight, bias, window);
     }
-    let out = plane.out_side();
-    map3(
-        "depthwise",
-        (channels, out * out),
+    let (x, weight) = (&x.contiguous()?, &weight.contiguous()?);
+    let (taps, channels) = weight.dims2()?;
+    let out = window.out_side();
+    map(
+        (out * out, channels),
         [x, weight, bias],
-        |x, weight, bias| {
-            let mut y = vec![0.0; channels * out * out];
-            y.par_chunks_exact_mut(out * out).enumerate().for_each_init(
-                Vec::new,
-                |padded, (channel, y)| {
-                    plane.convolve(&x, &weight, bias.row(0)[channel], channel, padded, y);
-                },
-            );
+        |[x, weight, bias]| {
+            let mut y = vec![0.0; out * out * channels];
+            let pieces: Vec<_> = y.chunks_exact_mut(out * channels).enumerate().collect();
+            each(pieces, out * out * channels * taps, |(row, y)| {
+                dispatch(Line {
+                    x: x.values(),
+                    weight: weight.values(),
+                    bias: bias.row(0),
+                    window,
+                    row,
+                    y,
+                });
+            });
             y
         },
     )
 }
 
-#[inline(always)]
-fn relu6(v: f32) -> f32 {
-    // Not `clamp`: comparisons in this order become two vector instructions.
-    let v = if v > 0.0 { v } else { 0.0 };
-    if v < SIX { v } else { SIX }
+/// One row of outputs.
+struct Line<'a> {
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    window: Window,
+    row: usize,
+    y: &'a mut [f32],
 }
 
-/// The geometry of a depthwise convolution on a square.
-#[derive(Debug, Clone, Copy)]
-struct Plane {
-    side: usize,
-    kernel: usize,
-    stride: usize,
-}
+impl WithSimd for Line<'_> {
+    type Output = ();
 
-impl Plane {
-    fn pad(self) -> usize {
-        self.kernel / 2
-    }
-
-    fn out_side(self) -> usize {
-        (self.side + 2 * self.pad() - self.kernel) / self.stride + 1
-    }
-
-    /// Columns of one phase of a padded row: every `stride`-th column, so that a tap reads neighbours.
-    fn phase_width(self) -> usize {
-        (self.side + 2 * self.pad()).div_ceil(self.stride)
-    }
-
-    fn convolve(
-        self,
-        x: &Rows<'_>,
-        weight: &Rows<'_>,
-        bias: f32,
-        channel: usize,
-        padded: &mut Vec<f32>,
-        y: &mut [f32],
-    ) {
-        let (x, weight) = (x.row(channel), weight.row(channel));
-        vectorised(
-            #[inline(always)]
-            || {
-                self.fill_padded(x, padded);
-                match self.kernel {
-                    3 => self.taps::<3>(padded, weight, bias, y),
-                    5 => self.taps::<5>(padded, weight, bias, y),
-                    _ => self.any_taps(padded, weight, bias, y),
-                }
-            },
-        );
-    }
-
-    /// Copies a channel between zeros, each row as its `stride` phases one after the other.
     #[inline(always)]
-    fn fill_padded(self, x: &[f32], padded: &mut Vec<f32>) {
-        let (pad, phase) = (self.pad(), self.phase_width());
-        let row = phase * self.stride;
-        padded.clear();
-        padded.resize(row * (self.side + 2 * pad), 0.0);
-        let inside = padded.chunks_exact_mut(row).skip(pad);
-        for (source, target) in x.chunks_exact(self.side).zip(inside) {
-            if self.stride == 1 {
-                target[pad..][..self.side].copy_from_slice(source);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let channels = self.bias.len();
+        let whole = channels / LANES * LANES;
+        for first in (0..whole).step_by(LANES) {
+            match S::F32_LANES {
+                16 => self.channels::<S, 1>(simd, first),
+                8 => self.channels::<S, 2>(simd, first),
+                4 => self.channels::<S, 4>(simd, first),
+                _ => self.channels::<S, LANES>(simd, first),
+            }
+        }
+        for channel in whole..channels {
+            for column in 0..self.window.out_side() {
+                self.single(channel, column);
+            }
+        }
+    }
+}
+
+impl Line<'_> {
+    /// 16 channels of all outputs; `V` vectors make 16 lanes.
+    #[inline(always)]
+    fn channels<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
+        let window = self.window;
+        let out = window.out_side();
+        let inside = |column: usize| window.taps(column).0.len() == window.kernel;
+        let mut column = 0;
+        while column < out {
+            if column + PIXELS <= out && inside(column) && inside(column + PIXELS - 1) {
+                self.pixels::<S, V, PIXELS>(simd, first, column);
+                column += PIXELS;
             } else {
-                for (column, &v) in source.iter().enumerate() {
-                    let at = column + pad;
-                    target[at % self.stride * phase + at / self.stride] = v;
-                }
+                self.pixels::<S, V, 1>(simd, first, column);
+                column += 1;
             }
         }
     }
 
-    /// All taps of a known kernel, eight pixels at a time, so that the sums stay in registers.
+    /// 16 channels of `P` neighbouring outputs, which all have the same taps inside the picture.
     #[inline(always)]
-    fn taps<const K: usize>(self, padded: &[f32], weight: &[f32], bias: f32, y: &mut [f32]) {
-        const WIDE: usize = 8;
-        let (phase, out) = (self.phase_width(), self.out_side());
-        let row = phase * self.stride;
-        for (line, y) in y.chunks_exact_mut(out).enumerate() {
-            let window = &padded[line * self.stride * row..][..K * row];
-            let (wide, rest) = y.as_chunks_mut::<WIDE>();
-            let done = wide.len() * WIDE;
-            for (block, y) in wide.iter_mut().enumerate() {
-                let mut sums = [bias; WIDE];
-                for ky in 0..K {
-                    for kx in 0..K {
-                        let from = ky * row + kx % self.stride * phase + kx / self.stride;
-                        let source = &window[from + block * WIDE..][..WIDE];
-                        let w = weight[ky * K + kx];
-                        for (sum, v) in sums.iter_mut().zip(source) {
-                            *sum += w * v;
-                        }
+    fn pixels<S: Simd, const V: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        column: usize,
+    ) {
+        let Window {
+            side,
+            kernel,
+            stride,
+        } = self.window;
+        let channels = self.bias.len();
+        let (tap_rows, top) = self.window.taps(self.row);
+        let (tap_columns, left) = self.window.taps(column);
+        let mut sums = [vectors::<S, V>(self.bias, first); P];
+        for tap_row in tap_rows {
+            let line = (top + tap_row as isize) as usize * side;
+            for tap_column in tap_columns.clone() {
+                let tap = tap_row * kernel + tap_column;
+                let weight = vectors::<S, V>(self.weight, tap * channels + first);
+                let pixel = line + (left + tap_column as isize) as usize;
+                let mut at = pixel * channels + first;
+                for sums in &mut sums {
+                    let values = vectors::<S, V>(self.x, at);
+                    for ((sum, weight), value) in sums.iter_mut().zip(weight).zip(values) {
+                        *sum = simd.mul_add_e_f32s(weight, value, *sum);
                     }
+                    at += stride * channels;
                 }
-                *y = sums.map(relu6);
             }
-            for (offset, y) in rest.iter_mut().enumerate() {
-                *y = self.pixel(window, weight, bias, done + offset);
+        }
+        let (zero, six) = (simd.splat_f32s(0.0), simd.splat_f32s(6.0));
+        let rows = self.y[column * channels..].chunks_exact_mut(channels);
+        for (y, sums) in rows.zip(sums) {
+            let (y, _) = S::as_mut_simd_f32s(&mut y[first..first + LANES]);
+            for (y, sum) in y.iter_mut().zip(sums) {
+                *y = simd.min_f32s(simd.max_f32s(sum, zero), six);
             }
         }
     }
 
-    #[inline(always)]
-    fn any_taps(self, padded: &[f32], weight: &[f32], bias: f32, y: &mut [f32]) {
-        let out = self.out_side();
-        let row = self.phase_width() * self.stride;
-        for (line, y) in y.chunks_exact_mut(out).enumerate() {
-            let window = &padded[line * self.stride * row..];
-            for (column, y) in y.iter_mut().enumerate() {
-                *y = self.pixel(window, weight, bias, column);
+    /// One channel of one output.
+    fn single(&mut self, channel: usize, column: usize) {
+        let Window { side, kernel, .. } = self.window;
+        let channels = self.bias.len();
+        let (tap_rows, top) = self.window.taps(self.row);
+        let (tap_columns, left) = self.window.taps(column);
+        let mut sum = self.bias[channel];
+        for tap_row in tap_rows {
+            let line = (top + tap_row as isize) as usize * side;
+            for tap_column in tap_columns.clone() {
+                let at = line + (left + tap_column as isize) as usize;
+                let weight = self.weight[(tap_row * kernel + tap_column) * channels + channel];
+                sum += weight * self.x[at * channels + channel];
             }
         }
+        self.y[column * channels + channel] = relu6(sum);
     }
+}
 
-    /// One pixel, summed in the same order as eight at a time.
-    #[inline(always)]
-    fn pixel(self, window: &[f32], weight: &[f32], bias: f32, column: usize) -> f32 {
-        let phase = self.phase_width();
-        let row = phase * self.stride;
-        let mut sum = bias;
-        for ky in 0..self.kernel {
-            for kx in 0..self.kernel {
-                let from = ky * row + kx % self.stride * phase + kx / self.stride;
-                sum += weight[ky * self.kernel + kx] * window[from + column];
-            }
-        }
-        relu6(sum)
-    }
+/// 16 values as vectors.
+#[inline(always)]
+fn vectors<S: Simd, const V: usize>(values: &[f32], from: usize) -> [S::f32s; V] {
+    // One check of the range for all of them: this is the innermost loop.
+    let (vectors, _) = S::as_simd_f32s(&values[from..from + LANES]);
+    *vectors
+        .first_chunk()
+        .expect("16 lanes fill so many vectors")
+}
 
-    fn by_tensor_ops(self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let (channels, _) = weight.dims2()?;
-        let weight = weight.reshape((channels, 1, self.kernel, self.kernel))?;
-        let y = x.reshape((1, channels, self.side, self.side))?.conv2d(
-            &weight,
-            self.pad(),
-            self.stride,
-            1,
-            channels,
-        )?;
-        y.reshape((channels, ()))?
-            .broadcast_add(&bias.t()?)?
-            .clamp(0.0, SIX)
-    }
+fn by_tensor_ops(x: &Tensor, weight: &Tensor, bias: &Tensor, window: Window) -> Result<Tensor> {
+    let (_, channels) = weight.dims2()?;
+    let (side, kernel) = (window.side, window.kernel);
+    let weight = weight.t()?.reshape((channels, 1, kernel, kernel))?;
+    let planes = x.t()?.reshape((1, channels, side, side))?;
+    let y = planes.conv2d(&weight, window.pad(), window.stride, 1, channels)?;
+    let y = y.reshape((channels, ()))?.t()?.broadcast_add(bias)?;
+    Activation::Relu6.by_tensor_ops(y)
 }
 
 #[cfg(test)]
@@ -245,55 +262,53 @@ mod tests {
     use super::super::testing::{assert_close, noise};
     use super::*;
 
+    const SIZES: [(usize, usize, usize); 8] = [
+        (3, 1, 16),
+        (3, 2, 16),
+        (5, 1, 13),
+        (5, 2, 18),
+        (5, 2, 17),
+        (7, 1, 9),
+        (3, 2, 3),
+        (5, 1, 1),
+    ];
+
     #[test]
     fn depthwise_agrees_with_candle_at_every_size() {
-        for (kernel, stride, side) in [
-            (3, 1, 16),
-            (3, 2, 16),
-            (5, 1, 13),
-            (5, 2, 18),
-            (5, 2, 17),
-            (7, 1, 9),
-            (3, 2, 3),
-            (5, 1, 1),
-        ] {
-            let x = (noise(&[6, side * side], 1) * 5.0).unwrap();
-            let weight = noise(&[6, kernel * kernel], 2);
-            let bias = noise(&[1, 6], 3);
-            let plane = Plane {
+        for (kernel, stride, side) in SIZES {
+            let x = (noise(&[side * side, 39], 1) * 5.0).unwrap();
+            let (weight, bias) = (noise(&[kernel * kernel, 39], 2), noise(&[1, 39], 3));
+            let window = Window {
                 side,
                 kernel,
                 stride,
             };
-            let expected = plane.by_tensor_ops(&x, &weight, &bias).unwrap();
-            let y = depthwise(&x, &weight, &bias, side, stride).unwrap();
+            let expected = by_tensor_ops(&x, &weight, &bias, window).unwrap();
+            let y = depthwise(&x, &weight, &bias, window).unwrap();
             assert_close(&y, &expected, 1e-4);
         }
     }
 
     #[test]
-    fn pointwise_adds_the_bias_of_each_channel_and_clips() {
-        let (x, weight) = (noise(&[5, 12], 1), noise(&[7, 5], 2));
-        let bias = (noise(&[1, 7], 3) * 4.0).unwrap();
-        let product = weight.matmul(&x).unwrap();
-        let linear = product.broadcast_add(&bias.t().unwrap()).unwrap();
-        assert_close(
-            &pointwise(&x, &weight, &bias, false).unwrap(),
-            &linear,
-            1e-6,
-        );
-        let clipped = linear.clamp(0.0, SIX).unwrap();
-        assert_close(
-            &pointwise(&x, &weight, &bias, true).unwrap(),
-            &clipped,
-            1e-6,
-        );
-    }
-
-    #[test]
-    fn sums_in_place() {
-        let (x, y) = (noise(&[4, 9], 1), noise(&[4, 9], 2));
-        let expected = (&x + &y).unwrap();
-        assert_close(&add(x.copy().unwrap(), &y).unwrap(), &expected, 0.0);
+    fn patches_times_weights_are_a_convolution() {
+        for (kernel, stride, side) in SIZES {
+            let (x, weight) = (
+                noise(&[1, 2, side, side], 1),
+                noise(&[4, 2, kernel, kernel], 2),
+            );
+            let window = Window {
+                side,
+                kernel,
+                stride,
+            };
+            let expected = x.conv2d(&weight, kernel / 2, stride, 1, 1).unwrap();
+            let seen = patches(&x, window).unwrap();
+            let y = weight
+                .reshape((4, ()))
+                .unwrap()
+                .matmul(&seen.t().unwrap())
+                .unwrap();
+            assert_close(&y.reshape(expected.shape()).unwrap(), &expected, 1e-4);
+        }
     }
 }

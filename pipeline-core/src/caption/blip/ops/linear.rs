@@ -1,120 +1,192 @@
-//! Matrix products.
+//! Linear layers, alone and in pairs.
 
-use candle_core::{Result, Tensor};
-use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
+use candle_core::{Device, Result, Tensor};
 
-use super::kernel::{Rows, map3, update};
-use super::lanes::{dispatch, dots};
+use super::activation::Activation;
+use super::product::{Fixed, Float, LANES, Layout, Panels, TILE};
+use super::rows::{Rows, map};
+use super::share::{each, threads, with_room};
+use crate::caption::blip::Precision;
 
-/// Up to here the weights are read as they lie, once for all rows. More rows are worth a general matrix product, which
-/// first rearranges the weights.
-const FEW_ROWS: usize = 8;
+/// Up to here threads share the outputs, so that each weight is read once; with more rows they share the rows.
+const FEW_ROWS: usize = 8 * TILE;
 
-/// Multiplications that make it worth while to wake a second thread.
-const WORTH_A_THREAD: usize = 1 << 19;
+/// Tiles that a thread takes at a time: few enough that what comes between two layers stays in its cache.
+const TILES: usize = 32;
 
-/// Outputs that one thread makes at a time.
-const BLOCK: usize = 64;
-
-/// `x · weightᵀ + bias`: rows × in, out × in, 1 × out → rows × out.
-pub(in super::super) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let (rows, _) = x.dims2()?;
-    let (out, _) = weight.dims2()?;
-    if !x.device().is_cpu() {
-        return x.contiguous()?.matmul(&weight.t()?)?.broadcast_add(bias);
-    }
-    if rows <= FEW_ROWS {
-        return map3("linear", (rows, out), [x, weight, bias], few_rows);
-    }
-    let y = x.matmul(&weight.t()?)?;
-    update("bias", &y, bias, |y, bias| {
-        for row in y.chunks_exact_mut(out) {
-            for (y, b) in row.iter_mut().zip(bias.row(0)) {
-                *y += b;
-            }
-        }
-    })?;
-    Ok(y)
+/// `x · weightᵀ + bias`: rows × in → rows × out.
+pub(in super::super) struct Linear {
+    weights: Weights,
+    out: usize,
 }
 
-fn few_rows(x: Rows<'_>, weight: Rows<'_>, bias: Rows<'_>) -> Vec<f32> {
-    let (rows, out) = (x.count, weight.count);
+enum Weights {
+    LaidOut(Box<dyn Layout>),
+    /// Out × in and 1 × out, for candle's own product.
+    Tensors(Tensor, Tensor),
+}
+
+impl Linear {
+    /// `weights` holds the weights of each output, one output after the other; `bias` one summand for each output.
+    pub(in super::super) fn new(
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        let out = bias.len();
+        let width = weights.len() / out.max(1);
+        let rows = Rows::contiguous(&weights, width);
+        let weights = match precision {
+            _ if !device.is_cpu() => Weights::Tensors(
+                Tensor::from_vec(weights, (out, width), device)?,
+                Tensor::from_vec(bias, (1, out), device)?,
+            ),
+            Precision::Full => Weights::LaidOut(Box::new(Panels::<Float>::new(rows, &bias))),
+            Precision::Fast => Weights::LaidOut(Box::new(Panels::<Fixed>::new(rows, &bias))),
+        };
+        Ok(Self { weights, out })
+    }
+
+    /// The layer, then the activation.
+    pub(in super::super) fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        match &self.weights {
+            Weights::Tensors(weight, bias) => {
+                let y = x.contiguous()?.matmul(&weight.t()?)?;
+                activation.by_tensor_ops(y.broadcast_add(bias)?)
+            }
+            Weights::LaidOut(panels) => {
+                let shape = (x.dims2()?.0, self.out);
+                map(shape, [x], |[x]| apply(&**panels, x, activation))
+            }
+        }
+    }
+
+    /// `residual + self(x)`.
+    pub(in super::super) fn forward_add(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        match &self.weights {
+            Weights::Tensors(..) => residual + self.forward(x, Activation::None)?,
+            Weights::LaidOut(panels) => map(residual.dims2()?, [x, residual], |[x, residual]| {
+                let mut y = apply(&**panels, x, Activation::None);
+                add_rows(&mut y, residual);
+                y
+            }),
+        }
+    }
+
+    /// The weights of some outputs as rows: for an embedding that shares them with the layer.
+    pub(in super::super) fn select(&self, outputs: &[u32]) -> Result<Tensor> {
+        match &self.weights {
+            Weights::Tensors(weight, _) => {
+                weight.index_select(&Tensor::new(outputs, weight.device())?, 0)
+            }
+            Weights::LaidOut(panels) => {
+                let mut rows = Vec::with_capacity(outputs.len() * panels.width());
+                for &output in outputs {
+                    panels.output(output as usize, &mut rows);
+                }
+                Tensor::from_vec(rows, (outputs.len(), panels.width()), &Device::Cpu)
+            }
+        }
+    }
+}
+
+/// Two layers with a GELU between them, and what went in added in the end.
+pub(in super::super) fn feed_forward(
+    x: &Tensor,
+    first: &Linear,
+    second: &Linear,
+    residual: &Tensor,
+) -> Result<Tensor> {
+    let (Weights::LaidOut(one), Weights::LaidOut(two)) = (&first.weights, &second.weights) else {
+        return second.forward_add(&first.forward(x, Activation::Gelu)?, residual);
+    };
+    if x.dims2()?.0 <= FEW_ROWS {
+        return second.forward_add(&first.forward(x, Activation::Gelu)?, residual);
+    }
+    map(
+        (x.dims2()?.0, second.out),
+        [x, residual],
+        |[x, residual]| {
+            let work = first.out * (one.width() + second.out);
+            by_rows(x, second.out, work, |first_row, x, y| {
+                with_room(x.count * first.out, |inner| {
+                    one.multiply(x, 0..one.panels(), inner);
+                    Activation::Gelu.apply(inner);
+                    two.multiply(Rows::contiguous(inner, first.out), 0..two.panels(), y);
+                });
+                add_rows(y, residual.part(first_row, x.count));
+            })
+        },
+    )
+}
+
+/// A layer and its activation, shared between threads.
+fn apply(panels: &dyn Layout, x: Rows<'_>, activation: Activation) -> Vec<f32> {
+    if x.count <= FEW_ROWS {
+        return by_outputs(panels, x, activation);
+    }
+    by_rows(x, panels.out(), panels.width() * panels.out(), |_, x, y| {
+        panels.multiply(x, 0..panels.panels(), y);
+        activation.apply(y);
+    })
+}
+
+/// Shares rows between threads. `work` is the number of multiplications for a row.
+fn by_rows(
+    x: Rows<'_>,
+    out: usize,
+    work: usize,
+    run: impl Fn(usize, Rows<'_>, &mut [f32]) + Sync + Send,
+) -> Vec<f32> {
+    let mut y = vec![0.0; x.count * out];
+    let tiles = x.count.div_ceil(TILE);
+    let pieces = tiles.div_ceil(TILES).next_multiple_of(threads());
+    let rows = tiles.div_ceil(pieces) * TILE;
+    let pieces: Vec<_> = y.chunks_mut(rows * out).enumerate().collect();
+    each(pieces, x.count * work, |(piece, y)| {
+        let first = piece * rows;
+        run(first, x.part(first, y.len() / out), y);
+    });
+    y
+}
+
+/// Shares outputs between threads.
+fn by_outputs(panels: &dyn Layout, x: Rows<'_>, activation: Activation) -> Vec<f32> {
+    let (rows, out) = (x.count, panels.out());
     if rows == 0 {
         return Vec::new();
     }
-    // One output of all rows lies together, so that threads can share the weights' rows between them.
-    let mut columns = vec![0.0; rows * out];
-    let block = |(index, target): (usize, &mut [f32])| {
-        dispatch(Block {
-            x,
-            weight,
-            bias: bias.row(0),
-            first: index * BLOCK,
-            target,
-        });
-    };
-    if x.width * rows * out >= WORTH_A_THREAD {
-        columns
-            .par_chunks_mut(BLOCK * rows)
-            .enumerate()
-            .for_each(block);
-    } else {
-        columns.chunks_mut(BLOCK * rows).enumerate().for_each(block);
-    }
+    let count = panels.panels();
+    // A few for each thread, so that one that is held up does not hold up all.
+    let at_once = count.div_ceil(4 * threads());
+    let mut pieces = vec![0.0; rows * out];
+    let split: Vec<_> = pieces
+        .chunks_mut(rows * at_once * LANES)
+        .enumerate()
+        .collect();
+    each(split, rows * panels.width() * out, |(piece, y)| {
+        let first = piece * at_once;
+        panels.multiply(x, first..(first + at_once).min(count), y);
+        activation.apply(y);
+    });
     if rows == 1 {
-        return columns;
+        return pieces;
     }
     let mut y = vec![0.0; rows * out];
-    for (row, y) in y.chunks_exact_mut(out).enumerate() {
-        for (y, column) in y.iter_mut().zip(columns.chunks_exact(rows)) {
-            *y = column[row];
+    for (piece, values) in pieces.chunks(rows * at_once * LANES).enumerate() {
+        let width = values.len() / rows;
+        for (row, values) in values.chunks_exact(width).enumerate() {
+            y[row * out + piece * at_once * LANES..][..width].copy_from_slice(values);
         }
     }
     y
 }
 
-struct Block<'a> {
-    x: Rows<'a>,
-    weight: Rows<'a>,
-    bias: &'a [f32],
-    /// The first output of the block.
-    first: usize,
-    target: &'a mut [f32],
-}
-
-impl WithSimd for Block<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match self.x.count {
-            1 => self.run::<S, 1>(simd),
-            2 => self.run::<S, 2>(simd),
-            3 => self.run::<S, 3>(simd),
-            _ => self.run::<S, 4>(simd),
-        }
-    }
-}
-
-impl Block<'_> {
-    /// `N` rows at a time, then what is left one by one.
-    #[inline(always)]
-    fn run<S: Simd, const N: usize>(self, simd: S) {
-        let rows = self.x.count;
-        for (offset, target) in self.target.chunks_exact_mut(rows).enumerate() {
-            let output = self.first + offset;
-            let (weight, bias) = (self.weight.row(output), self.bias[output]);
-            let (groups, rest) = target.as_chunks_mut::<N>();
-            let whole = groups.len() * N;
-            for (group, target) in groups.iter_mut().enumerate() {
-                let x = std::array::from_fn(|row| self.x.row(group * N + row));
-                *target = dots(simd, weight, x).map(|sum| sum + bias);
-            }
-            for (row, target) in rest.iter_mut().enumerate() {
-                let [sum] = dots(simd, weight, [self.x.row(whole + row)]);
-                *target = sum + bias;
-            }
+fn add_rows(y: &mut [f32], residual: Rows<'_>) {
+    for (y, residual) in y.chunks_exact_mut(residual.width).zip(residual.iter()) {
+        for (y, r) in y.iter_mut().zip(residual) {
+            *y += r;
         }
     }
 }
@@ -124,30 +196,99 @@ mod tests {
     use super::super::testing::{assert_close, noise};
     use super::*;
 
+    fn layer(out: usize, width: usize, precision: Precision) -> (Linear, Tensor, Tensor) {
+        let (weight, bias) = (noise(&[out, width], 2), noise(&[1, out], 3));
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
+        let linear = Linear::new(values(&weight), values(&bias), &Device::Cpu, precision);
+        (linear.unwrap(), weight, bias)
+    }
+
     #[test]
-    fn few_rows_and_many_agree_with_candle() {
+    fn any_number_of_rows_agrees_with_candle() {
         for (rows, width, out) in [
             (1, 20, 70),
             (3, 768, 800),
             (5, 17, 3),
             (8, 64, 64),
             (20, 64, 9),
+            (49, 33, 100),
+            (130, 400, 40),
         ] {
-            let (x, w) = (noise(&[rows, width], 1), noise(&[out, width], 2));
-            let bias = noise(&[1, out], 3);
-            let expected = x.matmul(&w.t().unwrap()).unwrap().broadcast_add(&bias);
-            assert_close(&linear(&x, &w, &bias).unwrap(), &expected.unwrap(), 1e-4);
+            let x = noise(&[rows, width], 1);
+            for (precision, tolerance) in [(Precision::Full, 1e-4), (Precision::Fast, 4e-2)] {
+                let (linear, w, b) = layer(out, width, precision);
+                let expected = x
+                    .matmul(&w.t().unwrap())
+                    .unwrap()
+                    .broadcast_add(&b)
+                    .unwrap();
+                let y = linear.forward(&x, Activation::None).unwrap();
+                assert_close(&y, &expected, tolerance);
+                let residual = noise(&[rows, out], 9);
+                let y = linear.forward_add(&x, &residual).unwrap();
+                assert_close(&y, &(expected + residual).unwrap(), tolerance);
+            }
         }
     }
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
-        let (x, w) = (noise(&[7, 100], 1), noise(&[130, 100], 2));
-        let bias = noise(&[1, 130], 3);
-        let together = linear(&x, &w, &bias).unwrap().to_vec2::<f32>().unwrap();
-        for (row, expected) in together.iter().enumerate() {
-            let alone = linear(&x.narrow(0, row, 1).unwrap(), &w, &bias).unwrap();
-            assert_eq!(&alone.to_vec2::<f32>().unwrap()[0], expected);
+        for precision in [Precision::Full, Precision::Fast] {
+            let (linear, ..) = layer(130, 1000, precision);
+            let x = noise(&[103, 1000], 1);
+            let run = |x: &Tensor| {
+                linear
+                    .forward(x, Activation::None)
+                    .unwrap()
+                    .to_vec2::<f32>()
+                    .unwrap()
+            };
+            let together = run(&x);
+            for (row, expected) in together.iter().enumerate() {
+                assert_eq!(&run(&x.narrow(0, row, 1).unwrap())[0], expected);
+            }
+            assert_eq!(run(&x.narrow(0, 7, 11).unwrap()), together[7..18]);
         }
+    }
+
+    #[test]
+    fn a_pair_of_layers_is_one_after_the_other() {
+        for rows in [2, 100] {
+            let (first, ..) = layer(50, 24, Precision::Full);
+            let (second, ..) = layer(24, 50, Precision::Full);
+            let x = noise(&[rows, 24], 5);
+            let inner = first.forward(&x, Activation::Gelu).unwrap();
+            let expected = second.forward_add(&inner, &x).unwrap();
+            assert_close(
+                &feed_forward(&x, &first, &second, &x).unwrap(),
+                &expected,
+                0.0,
+            );
+        }
+    }
+
+    #[test]
+    fn weights_come_back_out_of_their_layout() {
+        for (precision, tolerance) in [(Precision::Full, 0.0), (Precision::Fast, 1e-4)] {
+            let (linear, weight, _) = layer(37, 50, precision);
+            let expected = weight
+                .index_select(&Tensor::new(&[36u32, 0, 17], &Device::Cpu).unwrap(), 0)
+                .unwrap();
+            assert_close(&linear.select(&[36, 0, 17]).unwrap(), &expected, tolerance);
+        }
+    }
+
+    #[test]
+    fn no_sum_of_integers_overflows() {
+        // The worst that can come: all values at their largest and of one sign.
+        let width = 4096;
+        let weights = vec![1.0; 16 * width];
+        let linear = Linear::new(weights, vec![0.0; 16], &Device::Cpu, Precision::Fast).unwrap();
+        let x = Tensor::ones((2, width), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let y = linear.forward(&x, Activation::None).unwrap();
+        let expected = (Tensor::ones((2, 16), candle_core::DType::F32, &Device::Cpu).unwrap()
+            * width as f64)
+            .unwrap();
+        assert_close(&y, &expected, 4.0);
     }
 }

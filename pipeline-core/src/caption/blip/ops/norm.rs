@@ -2,16 +2,25 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::kernel::{Rows, map2, map3};
-use super::lanes::{sum, vectorised};
+use super::rows::{Rows, map};
+use super::share::each;
+use crate::caption::lanes::{sum, vectorised};
+
+/// Rows that a thread takes at a time.
+const ROWS: usize = 64;
+
+/// What a value costs, in multiplications.
+const COST: usize = 8;
 
 /// Normalises each row of `x`. `params` has the factors in its first row, the summands in its second.
 pub(in super::super) fn layer_norm(x: &Tensor, params: &Tensor, eps: f64) -> Result<Tensor> {
     if !x.device().is_cpu() {
         return by_tensor_ops(x, params, eps);
     }
-    map2("layer-norm", x.dims2()?, x, params, |x, params| {
-        normalised(x.iter().flatten().copied().collect(), params, eps)
+    map(x.dims2()?, [x, params], |[x, params]| {
+        normalised(x, params, eps as f32, |row, y| {
+            y.copy_from_slice(x.row(row))
+        })
     })
 }
 
@@ -25,33 +34,44 @@ pub(in super::super) fn add_layer_norm(
     if !x.device().is_cpu() {
         return by_tensor_ops(&(x + y)?, params, eps);
     }
-    map3(
-        "add-layer-norm",
-        x.dims2()?,
-        [x, y, params],
-        |x, y, params| {
-            let sums = x.iter().flatten().zip(y.iter().flatten());
-            normalised(sums.map(|(x, y)| x + y).collect(), params, eps)
-        },
-    )
+    map(x.dims2()?, [x, y, params], |[x, y, params]| {
+        normalised(x, params, eps as f32, |row, sum| {
+            for (sum, (x, y)) in sum.iter_mut().zip(x.row(row).iter().zip(y.row(row))) {
+                *sum = x + y;
+            }
+        })
+    })
 }
 
-fn normalised(mut values: Vec<f32>, params: Rows<'_>, eps: f64) -> Vec<f32> {
+/// Normalises rows of the shape of `x` that `fill` writes.
+fn normalised(
+    x: Rows<'_>,
+    params: Rows<'_>,
+    eps: f32,
+    fill: impl Fn(usize, &mut [f32]) + Sync + Send,
+) -> Vec<f32> {
+    let (width, count) = (x.width, x.width as f32);
     let (factors, summands) = (params.row(0), params.row(1));
-    vectorised(
-        #[inline(always)]
-        || {
-            for row in values.chunks_exact_mut(params.width) {
-                let count = row.len() as f32;
-                let mean = sum(row.iter().copied()) / count;
-                let variance = sum(row.iter().map(|v| (v - mean) * (v - mean))) / count;
-                let scale = 1.0 / (variance + eps as f32).sqrt();
-                for (v, (factor, summand)) in row.iter_mut().zip(factors.iter().zip(summands)) {
-                    *v = (*v - mean) * scale * factor + summand;
+    let mut values = vec![0.0; x.count * width];
+    let pieces: Vec<_> = values.chunks_mut(ROWS * width).enumerate().collect();
+    each(pieces, COST * x.count * width, |(piece, values)| {
+        for (row, values) in values.chunks_exact_mut(width).enumerate() {
+            fill(piece * ROWS + row, values);
+        }
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in values.chunks_exact_mut(width) {
+                    let mean = sum::<f32>(row, |v| v) / count;
+                    let variance = sum::<f32>(row, |v| (v - mean) * (v - mean)) / count;
+                    let scale = 1.0 / (variance + eps).sqrt();
+                    for (v, (factor, summand)) in row.iter_mut().zip(factors.iter().zip(summands)) {
+                        *v = (*v - mean) * scale * factor + summand;
+                    }
                 }
-            }
-        },
-    );
+            },
+        );
+    });
     values
 }
 
@@ -71,8 +91,8 @@ mod tests {
 
     #[test]
     fn both_forms_agree() {
-        for width in [5, 64, 80, 768] {
-            let (x, y) = (noise(&[3, width], 1), noise(&[3, width], 2));
+        for (rows, width) in [(3, 5), (3, 64), (130, 80), (3, 768)] {
+            let (x, y) = (noise(&[rows, width], 1), noise(&[rows, width], 2));
             let params = noise(&[2, width], 3);
             let expected = by_tensor_ops(&x, &params, 1e-5).unwrap();
             assert_close(&layer_norm(&x, &params, 1e-5).unwrap(), &expected, 1e-5);

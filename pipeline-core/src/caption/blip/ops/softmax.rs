@@ -1,13 +1,9 @@
 //! Softmax.
 
 use candle_core::{D, Result, Tensor};
-use rayon::prelude::*;
 
-use super::kernel::map1;
-use super::lanes::{exp, sum, vectorised};
-
-/// Values that make it worth while to wake a second thread.
-const WORTH_A_THREAD: usize = 1 << 15;
+use super::rows::map;
+use crate::caption::lanes::{exp, largest, sum, vectorised};
 
 /// Softmax of each row of `x · scale`.
 pub(in super::super) fn softmax(x: &Tensor, scale: f32) -> Result<Tensor> {
@@ -15,18 +11,12 @@ pub(in super::super) fn softmax(x: &Tensor, scale: f32) -> Result<Tensor> {
         return by_tensor_ops(x, scale);
     }
     let (rows, width) = x.dims2()?;
-    map1("softmax", (rows, width), x, |x| {
+    map((rows, width), [x], |[x]| {
         let mut values: Vec<f32> = Vec::with_capacity(rows * width);
         x.iter().for_each(|row| values.extend_from_slice(row));
-        if values.len() >= WORTH_A_THREAD {
-            values
-                .par_chunks_exact_mut(width)
-                .for_each(|row| softmax_row(row, scale));
-        } else if width > 0 {
-            values
-                .chunks_exact_mut(width)
-                .for_each(|row| softmax_row(row, scale));
-        }
+        values
+            .chunks_exact_mut(width.max(1))
+            .for_each(|row| softmax_row(row, scale));
         values
     })
 }
@@ -35,16 +25,11 @@ pub(super) fn softmax_row(row: &mut [f32], scale: f32) {
     vectorised(
         #[inline(always)]
         || {
-            let largest = row.iter().fold(
-                f32::NEG_INFINITY,
-                |most, &v| {
-                    if v > most { v } else { most }
-                },
-            );
+            let largest = largest(row, |v| v);
             for v in row.iter_mut() {
                 *v = exp((*v - largest) * scale);
             }
-            let factor = 1.0 / sum(row.iter().copied());
+            let factor = 1.0 / sum::<f32>(row, |v| v);
             row.iter_mut().for_each(|v| *v *= factor);
         },
     );

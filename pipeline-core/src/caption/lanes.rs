@@ -1,5 +1,8 @@
 //! Vector instructions: what this processor has is found out while running, so that one binary fits all.
 
+use std::iter::Sum;
+use std::ops::AddAssign;
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// Runs plain loops with the widest vectors there are. `work` and what it calls must be inlined to profit.
@@ -24,13 +27,13 @@ pub(super) fn dots<S: Simd, const N: usize>(simd: S, w: &[f32], x: [&[f32]; N]) 
     let (pairs, single) = wide.as_chunks::<2>();
     for (index, [first, second]) in pairs.iter().enumerate() {
         for ((even, odd), (x, _)) in even.iter_mut().zip(&mut odd).zip(&split) {
-            *even = simd.mul_add_f32s(*first, x[2 * index], *even);
-            *odd = simd.mul_add_f32s(*second, x[2 * index + 1], *odd);
+            *even = simd.mul_add_e_f32s(*first, x[2 * index], *even);
+            *odd = simd.mul_add_e_f32s(*second, x[2 * index + 1], *odd);
         }
     }
     if let [last] = single {
         for (even, (x, _)) in even.iter_mut().zip(&split) {
-            *even = simd.mul_add_f32s(*last, x[wide.len() - 1], *even);
+            *even = simd.mul_add_e_f32s(*last, x[wide.len() - 1], *even);
         }
     }
     let mut sums = [0.0; N];
@@ -43,14 +46,38 @@ pub(super) fn dots<S: Simd, const N: usize>(simd: S, w: &[f32], x: [&[f32]; N]) 
     sums
 }
 
-/// The sum, in sixteen interleaved parts.
+/// The sum of all terms, in sixteen interleaved parts.
 #[inline(always)]
-pub(super) fn sum(values: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let mut parts = [0.0_f32; 16];
-    for (index, value) in values.enumerate() {
-        parts[index % 16] += value;
+pub(super) fn sum<N: Copy + Default + AddAssign + Sum<N>>(
+    values: &[f32],
+    term: impl Fn(f32) -> N,
+) -> N {
+    let mut parts = [N::default(); 16];
+    let (blocks, rest) = values.as_chunks::<16>();
+    for block in blocks {
+        for (part, value) in parts.iter_mut().zip(block) {
+            *part += term(*value);
+        }
     }
-    parts.iter().sum()
+    for (part, value) in parts.iter_mut().zip(rest) {
+        *part += term(*value);
+    }
+    parts.into_iter().sum()
+}
+
+/// The largest of all terms, minus infinity if there is none.
+#[inline(always)]
+pub(super) fn largest(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut parts = [f32::NEG_INFINITY; 16];
+    let (blocks, rest) = values.as_chunks::<16>();
+    for values in blocks.iter().map(|block| &block[..]).chain([rest]) {
+        for (part, value) in parts.iter_mut().zip(values) {
+            // Not `max`: a comparison in this order becomes one vector instruction.
+            let term = term(*value);
+            *part = if term > *part { term } else { *part };
+        }
+    }
+    parts.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// e to the power of `x`, to about 1e-7 of the result. A plain formula, so that the compiler can make vectors of it.
@@ -116,10 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_any_length() {
+    fn sums_and_largest_values_of_any_length() {
+        assert_eq!(largest(&[], |v| v), f32::NEG_INFINITY);
         for length in [0_u8, 1, 15, 16, 17, 100] {
-            let values = (0..length).map(f32::from);
-            assert_eq!(sum(values), (0..length).map(f32::from).sum::<f32>());
+            let values: Vec<f32> = (0..length).map(f32::from).collect();
+            let expected: f32 = values.iter().map(|v| 2.0 * v).sum();
+            assert_eq!(sum(&values, |v| 2.0 * v), expected);
+            let backwards: Vec<f32> = values.iter().map(|v| 50.0 - v).collect();
+            if length > 0 {
+                assert_eq!(largest(&values, |v| v), f32::from(length - 1));
+                assert_eq!(largest(&backwards, |v| v), 50.0);
+            }
         }
     }
 }

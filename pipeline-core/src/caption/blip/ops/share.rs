@@ -1,0 +1,83 @@
+//! Work shared between threads, or not: results never depend on it.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::product::grown;
+
+/// Multiplications that make it worth while to wake a second thread.
+pub(super) const WORTH_A_THREAD: usize = 1 << 18;
+
+/// Pictures that are being captioned in this process.
+static PICTURES: AtomicUsize = AtomicUsize::new(0);
+
+/// Works on a picture.
+///
+/// One picture gets all cores. With a picture for each core, each stays on its own thread: two pictures side by side
+/// are done sooner than one after the other on two cores, because nobody waits for anybody.
+pub(in super::super) fn picture<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let busy = Busy::new();
+    if busy.alone && rayon::current_num_threads() > 1 {
+        // Among the threads that help: handing each piece over from outside would take longer than some pieces do.
+        rayon::scope(|_| work())
+    } else {
+        work()
+    }
+}
+
+/// Counts a picture until it is dropped, also by a panic.
+struct Busy {
+    alone: bool,
+}
+
+impl Busy {
+    fn new() -> Self {
+        Self {
+            alone: PICTURES.fetch_add(1, Ordering::Relaxed) == 0,
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        PICTURES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many threads would share work that is worth it.
+pub(super) fn threads() -> usize {
+    let threads = rayon::current_num_threads();
+    if PICTURES.load(Ordering::Relaxed) < threads {
+        threads
+    } else {
+        1
+    }
+}
+
+/// Does all pieces; together they are so many multiplications.
+pub(super) fn each<T: Send>(
+    pieces: Vec<T>,
+    multiplications: usize,
+    work: impl Fn(T) + Sync + Send,
+) {
+    if pieces.len() > 1 && multiplications >= WORTH_A_THREAD && threads() > 1 {
+        pieces.into_par_iter().for_each(work);
+    } else {
+        pieces.into_iter().for_each(work);
+    }
+}
+
+thread_local! {
+    static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends this thread's room for so many values; what is in them is of no interest.
+pub(super) fn with_room<R>(count: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken out, not borrowed: the thread may meanwhile do another piece of work that needs room.
+    let mut room = ROOM.take();
+    let done = work(grown(&mut room, count, 0.0));
+    ROOM.set(room);
+    done
+}
