@@ -14,6 +14,14 @@ use crate::daemon::{Daemon, PHOTO, form};
 
 pub(crate) const CLIENTS: usize = 64;
 
+/// No captions, and no line in the log for each request.
+pub(crate) const QUIET: &[&str] = &[
+    "--model",
+    "none",
+    "--log",
+    "warn,pipeline_server::serve=info",
+];
+
 /// A number from the environment, for long runs.
 pub(crate) fn setting(name: &str, default: u64) -> u64 {
     match std::env::var_os(name) {
@@ -60,7 +68,7 @@ pub(crate) fn files(folder: &Path) -> usize {
 fn a_thousand_uploads_over_64_connections() {
     let uploads = usize::try_from(setting("PIPELINE_TEST_UPLOADS", 1_000)).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(folder.path(), &["--model", "none", "--log", "warn"]);
+    let daemon = Daemon::start(folder.path(), QUIET);
     let (left, all_connected) = (AtomicUsize::new(uploads), Barrier::new(CLIENTS));
     let acknowledged = Mutex::new(HashSet::new());
     thread::scope(|scope| {
@@ -91,7 +99,7 @@ fn a_thousand_uploads_over_64_connections() {
 #[test]
 fn clients_that_close_their_half_are_answered() {
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(folder.path(), &["--model", "none", "--log", "warn"]);
+    let daemon = Daemon::start(folder.path(), QUIET);
     let acknowledged = Mutex::new(HashSet::new());
     thread::scope(|scope| {
         for _ in 0..CLIENTS {

@@ -7,12 +7,15 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, PHOTO, form};
-use crate::load::{CLIENTS, assert_complete, files, id_in, setting};
+use crate::daemon::{Daemon, form};
+use crate::load::{CLIENTS, QUIET, assert_complete, files, id_in, setting};
+
+/// Small, so that the connections are what is worked on, and not the pixels.
+const SMALL: &[u8] = include_bytes!("../../../tests/fixtures/pictures/jpeg-444.jpg");
 
 /// What one client of the mixed load does in one turn, by its number.
 fn turn(daemon: &Daemon, number: usize, acknowledged: &Mutex<HashSet<String>>) {
-    let (head, body) = form(PHOTO);
+    let (head, body) = form(SMALL);
     let mut line = daemon.line();
     match number % 8 {
         0 => {
@@ -50,7 +53,7 @@ fn turn(daemon: &Daemon, number: usize, acknowledged: &Mutex<HashSet<String>>) {
 fn a_mixed_load_leaves_no_trace() {
     let lasts = Duration::from_secs(setting("PIPELINE_TEST_SOAK_SECONDS", 15));
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(folder.path(), &["--model", "none", "--log", "warn"]);
+    let daemon = Daemon::start(folder.path(), QUIET);
     let acknowledged = Mutex::new(HashSet::new());
     // The first round brings caches and threads to the size that they keep.
     load(&daemon, lasts / 4, &acknowledged);
