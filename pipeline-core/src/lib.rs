@@ -34,5 +34,8 @@ pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStage};
 pub use pipeline::{Analysis, ImagePipeline, ImagePipelineBuilder, Pipeline};
 pub use source::{Digest, Format, Source};
-pub use stage::{Attempt, BoxStage, CatchPanic, Map, Stage, StageExt, StageFn, Then, stage_fn};
+pub use stage::{
+    Attempt, BoxStage, CatchPanic, Map, Stage, StageExt, StageFn, StageObserver, Then, Timed,
+    stage_fn,
+};
 pub use thumbnail::{Thumbnail, ThumbnailSpec, ThumbnailStage};

@@ -1,11 +1,14 @@
 //! What callers hold, and the stock pipeline.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::fingerprint;
 use crate::{
     BoxStage, Caption, CaptionStage, Cx, Decode, FingerprintStage, Limits, MemoryBudget, Metadata,
-    MetadataStage, Result, Source, Stage, StageExt, Thumbnail, ThumbnailSpec, ThumbnailStage,
+    MetadataStage, Result, Source, Stage, StageExt, StageObserver, Thumbnail, ThumbnailSpec,
+    ThumbnailStage,
 };
 
 /// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
@@ -74,6 +77,7 @@ impl ImagePipeline {
             budget: None,
             thumbnails: Vec::new(),
             captions: None,
+            observer: None,
         }
     }
 }
@@ -102,13 +106,25 @@ impl Stage<Source> for ImagePipeline {
 }
 
 /// The settings of an [`ImagePipeline`]; made by [`ImagePipeline::builder`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct ImagePipelineBuilder {
     limits: Limits,
     budget: Option<MemoryBudget>,
     thumbnails: Vec<ThumbnailSpec>,
     captions: Option<CaptionStage>,
+    observer: Option<StageObserver>,
+}
+
+impl fmt::Debug for ImagePipelineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImagePipelineBuilder")
+            .field("limits", &self.limits)
+            .field("budget", &self.budget)
+            .field("thumbnails", &self.thumbnails)
+            .field("captions", &self.captions)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ImagePipelineBuilder {
@@ -136,6 +152,16 @@ impl ImagePipelineBuilder {
         self
     }
 
+    /// Tells `observer` how long each stage took, under the names `metadata`, `decode`, `thumbnail`,
+    /// `fingerprint` and `caption`.
+    pub fn observe(
+        mut self,
+        observer: impl Fn(&'static str, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Puts the stages together.
     pub fn build(self) -> ImagePipeline {
         let mut decode = Decode::new(self.limits);
@@ -149,15 +175,21 @@ impl ImagePipelineBuilder {
         if let Some(shorter) = caption_side {
             decode = decode.keep_at_least(longest_box, shorter);
         }
+        let observer = || self.observer.clone();
         let pictures = (
-            ThumbnailStage::new(self.thumbnails).catch_panic(),
-            FingerprintStage::new().catch_panic(),
+            ThumbnailStage::new(self.thumbnails)
+                .catch_panic()
+                .timed(observer()),
+            FingerprintStage::new().catch_panic().timed(observer()),
             self.captions
-                .map(|captions| captions.catch_panic().attempt()),
+                .map(|captions| captions.catch_panic().timed(observer()).attempt()),
         );
         let stages = (
-            MetadataStage::new().with_limits(self.limits).catch_panic(),
-            decode.catch_panic().then(pictures),
+            MetadataStage::new()
+                .with_limits(self.limits)
+                .catch_panic()
+                .timed(observer()),
+            decode.catch_panic().timed(observer()).then(pictures),
         )
             .map(|(metadata, (thumbnails, fingerprint, caption))| Analysis {
                 metadata: Metadata {

@@ -7,6 +7,7 @@ mod map;
 mod option;
 mod stage_fn;
 mod then;
+mod timed;
 mod tuple;
 
 pub use attempt::Attempt;
@@ -15,6 +16,7 @@ pub(crate) use catch_panic::catch_panic;
 pub use map::Map;
 pub use stage_fn::{StageFn, stage_fn};
 pub use then::Then;
+pub use timed::{StageObserver, Timed};
 
 use crate::{Cx, Result};
 
@@ -87,6 +89,14 @@ pub trait StageExt<In: ?Sized>: Stage<In> + Sized {
     /// Makes a failure part of the output, so that it does not fail what stands beside this stage in a tuple.
     fn attempt(self) -> Attempt<Self> {
         Attempt { stage: self }
+    }
+
+    /// Tells `observer`, if there is one, how long every run took.
+    fn timed(self, observer: Option<StageObserver>) -> Timed<Self> {
+        Timed {
+            stage: self,
+            observer,
+        }
     }
 
     /// Turns a panic into [`Error::Panicked`](crate::Error::Panicked).

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
 use pipeline_store::{Store, StoreConfig};
 use poem::Endpoint;
 use tokio::task::spawn_blocking;
+use tracing::Span;
 
 use crate::admission::Admission;
 use crate::api::{self, ApiError};
+use crate::door::Door;
+use crate::metrics::{Metrics, Now};
 use crate::runner::{Runner, Settings};
 use crate::{Config, Error, Result, model};
 
@@ -29,6 +33,9 @@ struct Inner {
     runner: Runner,
     store: Store,
     admission: Admission,
+    door: Door,
+    has_captions: bool,
+    metrics: Arc<Metrics>,
 }
 
 impl App {
@@ -69,7 +76,12 @@ impl App {
             max_pixels: config.max_pixels,
             ..Limits::default()
         };
+        let has_captions = captions.is_some();
+        let model = captions.as_ref().map(CaptionStage::model);
+        let metrics = Arc::new(Metrics::new(model));
+        let observer = Arc::clone(&metrics);
         let mut pipeline = ImagePipeline::builder()
+            .observe(move |stage, took| observer.stage(stage, took))
             .limits(limits)
             .memory(&MemoryBudget::new(config.decode_memory_bytes))
             .thumbnails(specs);
@@ -83,14 +95,18 @@ impl App {
             lease: storage.lease,
             clock: storage.clock,
         };
-        let runner = Runner::start(store.clone(), pipeline.build(), settings)?;
-        let admission = Admission::new(config.max_queue);
+        let pipeline = pipeline.build();
+        let runner = Runner::start(store.clone(), pipeline, settings, Arc::clone(&metrics))?;
+        let admission = Admission::new(config.max_queue, config.clients.max_receiving_bytes);
         Ok(Self {
             inner: Arc::new(Inner {
+                door: Door::new(&config),
                 config,
                 runner,
                 store,
                 admission,
+                has_captions,
+                metrics,
             }),
         })
     }
@@ -134,13 +150,41 @@ impl App {
         &self.inner.admission
     }
 
-    /// Runs `work` on a thread that may wait for the disk.
+    /// Whether there is a model that writes captions.
+    pub(crate) fn has_captions(&self) -> bool {
+        self.inner.has_captions
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// The metrics in the text form of Prometheus, with what is true now.
+    pub(crate) fn rendered_metrics(&self) -> pipeline_store::Result<String> {
+        let store = self.store();
+        let oldest = store.oldest_unfinished()?;
+        let age = oldest.map(|since| Timestamp::now().duration_since(since));
+        let (receiving, receiving_bytes) = self.admission().receiving();
+        Ok(self.metrics().render(&Now {
+            queue: store.queue_len()?,
+            // A clock that was set back makes nothing younger than it is.
+            oldest: age.and_then(|age| age.try_into().ok()).unwrap_or_default(),
+            receiving,
+            receiving_bytes,
+        }))
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        &self.inner.door
+    }
+
+    /// Runs `work` on a thread that may wait for the disk. What it logs belongs to the request that asked for it.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let app = self.clone();
-        spawn_blocking(move || work(&app))
+        let (app, span) = (self.clone(), Span::current());
+        spawn_blocking(move || span.in_scope(|| work(&app)))
             .await
             .unwrap_or_else(|panicked| Err(ApiError::internal(&panicked)))
     }

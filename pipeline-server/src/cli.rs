@@ -1,11 +1,17 @@
 //! What can be said on the command line, and nothing but parsing it. The doc comments are the help text.
 
+mod access;
+mod clients;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use access::{AccessArgs, Secret};
+pub use clients::ClientArgs;
 
 /// Upload a picture, get metadata, thumbnails and a caption over REST.
 ///
@@ -114,7 +120,18 @@ pub struct Args {
     #[arg(long, env = "PIPELINE_SHOW_LOCATION", value_parser = BoolishValueParser::new())]
     pub show_location: bool,
 
-    /// Address of a reverse proxy whose `X-Forwarded-Proto` header is believed, besides those on this machine.
+    /// Free space in the data folder, in bytes, below which `/readyz` says that the server is not ready. The default is
+    /// 256 MiB.
+    #[arg(
+        long,
+        env = "PIPELINE_MIN_FREE_BYTES",
+        value_name = "BYTES",
+        default_value_t = 256 << 20
+    )]
+    pub min_free_bytes: u64,
+
+    /// Address of a reverse proxy whose `X-Forwarded-Proto` and `X-Forwarded-For` headers are believed, besides those on
+    /// this machine.
     /// May be given several times, or as a list with commas.
     #[arg(
         long,
@@ -123,6 +140,14 @@ pub struct Args {
         value_delimiter = ','
     )]
     pub trusted_proxy: Vec<IpAddr>,
+
+    /// Who may use the server.
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    /// What clients may take of the server.
+    #[command(flatten)]
+    pub clients: ClientArgs,
 
     /// Form of the log lines on standard error.
     #[arg(

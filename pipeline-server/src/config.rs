@@ -1,11 +1,17 @@
 //! The validated settings. [`Config::try_from`] turns what was typed into what the server needs, or says what is wrong.
 
+mod access;
+mod clients;
+
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
+
+pub use access::{Access, ApiKey, CorsOrigin, Role};
+pub use clients::ClientLimits;
 
 use crate::cli::Args;
 use crate::{Error, Result};
@@ -43,8 +49,15 @@ pub struct Config {
     pub decode_memory_bytes: u64,
     /// Whether the place that a camera wrote into a picture is shown. Default: no.
     pub show_location: bool,
-    /// Proxies whose `X-Forwarded-Proto` header is believed, besides loopback addresses. Default: none.
+    /// Free space in bytes below which the server is not ready. Default: 256 MiB.
+    pub min_free_bytes: u64,
+    /// Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` headers are believed, besides loopback addresses.
+    /// Default: none.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Who may use the server.
+    pub access: Access,
+    /// What clients may take of the server.
+    pub clients: ClientLimits,
 }
 
 impl Config {
@@ -63,7 +76,10 @@ impl Config {
             max_pixels: 178_956_970,
             decode_memory_bytes: 512 << 20,
             show_location: false,
+            min_free_bytes: 256 << 20,
             trusted_proxies: Vec::new(),
+            access: Access::default(),
+            clients: ClientLimits::default(),
         }
     }
 }
@@ -71,10 +87,10 @@ impl Config {
 impl TryFrom<Args> for Config {
     type Error = Error;
 
-    /// Resolves the address and the model.
+    /// Resolves the address and the model, and reads the API keys.
     ///
     /// # Errors
-    /// [`Error::Listen`] and [`Error::NoSuchModel`].
+    /// [`Error::Listen`], [`Error::NoSuchModel`], [`Error::ApiKey`], [`Error::ApiKeysFile`] and [`Error::CorsOrigin`].
     fn try_from(args: Args) -> Result<Self> {
         Ok(Self {
             listen: resolve(&args.listen)?,
@@ -89,7 +105,13 @@ impl TryFrom<Args> for Config {
             max_pixels: args.max_pixels,
             decode_memory_bytes: args.decode_memory_bytes,
             show_location: args.show_location,
+            min_free_bytes: args.min_free_bytes,
             trusted_proxies: args.trusted_proxy,
+            clients: ClientLimits {
+                requests_per_minute: args.access.rate_limit,
+                ..args.clients.into()
+            },
+            access: args.access.try_into()?,
         })
     }
 }

@@ -65,6 +65,28 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// An API key cannot be used. The key itself is not told.
+    #[error("the API key {place} cannot be used: {reason}; write keys as read:KEY or write:KEY")]
+    ApiKey {
+        /// Where it is.
+        place: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The file with the API keys cannot be used.
+    #[error("cannot read API keys from {path}: {source}; the file is set by --api-keys-file FILE")]
+    ApiKeysFile {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The text is not an origin.
+    #[error("`{origin}` is no origin; --cors-origin takes one like https://photos.example, or *")]
+    CorsOrigin {
+        /// What was given.
+        origin: String,
+    },
     /// The filter of the log cannot be read.
     #[error(
         "cannot read the log filter `{filter}`: {reason}; give a level or a filter like --log info,poem=debug"
@@ -95,6 +117,9 @@ impl Error {
             Self::NoSuchModel { .. } => "no-such-model",
             Self::Model { .. } => "cannot-load-model",
             Self::Hub { .. } => "cannot-fetch-model",
+            Self::ApiKey { .. } => "bad-api-key",
+            Self::ApiKeysFile { .. } => "cannot-read-api-keys",
+            Self::CorsOrigin { .. } => "bad-origin",
             Self::LogFilter { .. } => "bad-log-filter",
             Self::System { .. } => "system-failed",
         }

@@ -18,6 +18,7 @@ use pipeline_core::ImagePipeline;
 use pipeline_store::{Clock, Store};
 use tracing::warn;
 
+use crate::metrics::Metrics;
 use crate::{Error, Result};
 use worker::Slot;
 
@@ -51,6 +52,7 @@ struct Shared {
     store: Store,
     pipeline: ImagePipeline,
     settings: Settings,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -76,8 +78,13 @@ struct Member {
 
 impl Runner {
     /// Starts the threads.
-    pub(crate) fn start(store: Store, pipeline: ImagePipeline, settings: Settings) -> Result<Self> {
-        let runner = Self::without_watch(store, pipeline, settings)?;
+    pub(crate) fn start(
+        store: Store,
+        pipeline: ImagePipeline,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
+        let runner = Self::without_watch(store, pipeline, settings, metrics)?;
         let watch = runner
             .shared
             .start_thread("watch", None, |shared| shared.watch())?;
@@ -86,12 +93,18 @@ impl Runner {
     }
 
     /// Starts the workers alone.
-    fn without_watch(store: Store, pipeline: ImagePipeline, settings: Settings) -> Result<Self> {
+    fn without_watch(
+        store: Store,
+        pipeline: ImagePipeline,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
         let workers = settings.workers;
         let shared = Arc::new(Shared {
             store,
             pipeline,
             settings,
+            metrics,
             state: Mutex::default(),
             changed: Condvar::new(),
         });

@@ -1,23 +1,24 @@
 //! From a listener to a running server, and back again in good order.
 
+mod connection;
+mod guarded;
+mod open_files;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use poem::Server;
-use poem::http::uri::Scheme;
-use poem::listener::{Acceptor, TcpAcceptor};
-use poem::web::{LocalAddr, RemoteAddr};
-use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::{App, Error, Result};
+use connection::{Connection, Service};
 
 /// How long requests in progress may go on after the order to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a connection may be silent.
-const IDLE: Duration = Duration::from_secs(75);
 /// The pause after the system refused to accept a connection, which it does when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -42,17 +43,12 @@ pub async fn run(
     let address = listener
         .local_addr()
         .map_err(system("read the listening address"))?;
-    let acceptor = Patient(acceptor(listener).map_err(system("use the listening socket"))?);
+    let limits = &app.config().clients;
+    let gate = Gate::new(listener, limits.max_connections.get())
+        .map_err(system("use the listening socket"))?;
+    let service = Arc::new(Service::new(app.endpoint(), limits));
     info!(%address, "ready on http://{address}, documentation on http://{address}/docs");
-    let shutdown = async {
-        shutdown.await;
-        info!("stopping");
-    };
-    Server::new_with_acceptor(acceptor)
-        .idle_timeout(IDLE)
-        .run_with_graceful_shutdown(app.endpoint(), shutdown, Some(DRAIN))
-        .await
-        .map_err(system("serve requests"))?;
+    serve(&app, gate, service, shutdown).await;
     let stopped = spawn_blocking(move || app.stop()).await;
     if let Err(error) = stopped {
         warn!("the workers did not stop cleanly: {error}");
@@ -61,32 +57,76 @@ pub async fn run(
     Ok(())
 }
 
-fn acceptor(listener: TcpListener) -> io::Result<TcpAcceptor> {
-    listener.set_nonblocking(true)?;
-    TcpAcceptor::from_std(listener)
+async fn serve<E: poem::Endpoint + 'static>(
+    app: &App,
+    gate: Gate,
+    service: Arc<Service<E>>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (stop, stopping) = watch::channel(());
+    let mut open = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            connection = gate.accept() => {
+                let (service, stopping) = (Arc::clone(&service), stopping.clone());
+                let counted = app.metrics().connection();
+                open.spawn(async move {
+                    service.serve(connection, stopping).await;
+                    drop(counted);
+                });
+            }
+            // Those that have ended are taken out of the set.
+            Some(_) = open.join_next() => {}
+        }
+    }
+    info!("stopping");
+    drop(gate);
+    stop.send(()).ok();
+    let all_ended = async { while open.join_next().await.is_some() {} };
+    if timeout(DRAIN, all_ended).await.is_err() {
+        let left = open.len();
+        warn!(left, "breaking off {left} connections that did not end");
+        open.shutdown().await;
+    }
 }
 
-/// Waits a little after a failed accept, where poem would try again at once and keep a core busy.
-struct Patient(TcpAcceptor);
+/// The listener, and the places for those who come in. Without a free place nobody is let in: connections wait in the
+/// listener's queue, which the system keeps.
+struct Gate {
+    listener: tokio::net::TcpListener,
+    places: Arc<Semaphore>,
+}
 
-impl Acceptor for Patient {
-    type Io = TcpStream;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.0.local_addr()
+impl Gate {
+    fn new(listener: TcpListener, connections: usize) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let room = open_files::make_room(connections);
+        Ok(Self {
+            listener: tokio::net::TcpListener::from_std(listener)?,
+            places: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
+        })
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
-        match self.0.accept().await {
-            Ok(accepted) => {
-                // Small answers go out at once, instead of waiting for the client's acknowledgement.
-                accepted.0.set_nodelay(true).ok();
-                Ok(accepted)
-            }
-            Err(error) => {
-                warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                Err(error)
+    async fn accept(&self) -> Connection {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.expect("the places are never closed");
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Small answers go out at once, instead of waiting for the client's acknowledgement.
+                    stream.set_nodelay(true).ok();
+                    return Connection {
+                        stream,
+                        peer,
+                        place,
+                    };
+                }
+                Err(error) => {
+                    warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }

@@ -7,27 +7,26 @@ mod body;
 mod params;
 mod spool;
 
-use std::time::Duration;
-
 use futures_util::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use pipeline_store::ImageId;
 use poem::http::header;
-use tokio::time::timeout;
 use tracing::debug;
 
 use crate::App;
+use crate::admission::Place;
 use crate::api::{ApiError, MultipartForm};
 use body::BodyStream;
+pub(crate) use body::discard;
 use params::Params;
 use spool::Spool;
 
-/// Room in a body for everything that is not the picture: boundaries, headers, other fields.
-const OVERHEAD: u64 = 64 << 10;
 /// How much of a text field is shown in the answer that refuses it.
 const SHOWN_TEXT: usize = 256;
-/// How long a client may send nothing before the upload is given up.
-const STALL: Duration = Duration::from_secs(30);
+/// The longest text field, in bytes, as in the reference.
+const MAX_TEXT: usize = 1 << 20;
+/// The most files, and the most text fields, of one upload, as in the reference.
+const MAX_PARTS: u32 = 1_000;
 
 /// Receives one picture and puts it in the queue.
 ///
@@ -40,8 +39,14 @@ pub(crate) async fn receive(app: &App, form: MultipartForm) -> Result<ImageId, A
         waits_for_go_ahead,
         body,
     } = form;
-    let mut body = BodyStream::new(body);
+    let config = app.config();
+    let mut body = BodyStream::new(body, &config.clients, config.max_upload_bytes);
     let result = receive_body(app, &content_type, content_length, &mut body).await;
+    // Whatever the parser made of it, a body that was cut off was cut off for this reason.
+    let result = match body.refusal() {
+        Some(refusal) => Err(refusal.clone()),
+        None => result,
+    };
     // A client that still waits to be told to go on has sent nothing that could be in the way of the answer.
     if !(waits_for_go_ahead && body.is_untouched()) {
         body.discard();
@@ -56,9 +61,8 @@ async fn receive_body(
     body: &mut BodyStream,
 ) -> Result<ImageId, ApiError> {
     let max_bytes = app.config().max_upload_bytes;
-    let too_large = ApiError::TooLarge { max_bytes };
-    if content_length.is_some_and(|length| length > max_bytes.saturating_add(OVERHEAD)) {
-        return Err(too_large);
+    if content_length.is_some_and(|length| body.is_too_large(length)) {
+        return Err(ApiError::TooLarge { max_bytes });
     }
     let content_type = Params::parse(content_type);
     if content_type.value != "multipart/form-data" {
@@ -68,17 +72,23 @@ async fn receive_body(
         Some(boundary) if !boundary.is_empty() => boundary,
         _ => return Err(ApiError::MissingBoundary),
     };
-    let place = app
+    let mut place = app
         .blocking(|app| Ok(app.admission().enter(app.store())?))
         .await?
         .ok_or(ApiError::QueueFull)?;
-    let last = match last_file(app, boundary, body, max_bytes).await {
+    let last = match last_file(app, boundary, body, &mut place).await {
         // The reference finds no fields in an empty body, rather than a broken one.
         Err(ApiError::Malformed) if body.is_empty() => return Err(ApiError::MissingFile),
         last => last?,
     };
     // A connection that breaks off behind the last boundary has broken off, too.
-    read_epilogue(body, max_bytes).await?;
+    while let Some(epilogue) = body.next().await {
+        epilogue.map_err(|_| ApiError::Malformed)?;
+        body.held().understood();
+    }
+    if let Some(refusal) = body.refusal() {
+        return Err(refusal.clone());
+    }
     let last = last.ok_or(ApiError::MissingFile)?;
     let (picture, name) = last.check(app.config().strict_uploads)?;
     picture.accept(name, place).await
@@ -110,19 +120,32 @@ async fn last_file(
     app: &App,
     boundary: &str,
     body: &mut BodyStream,
-    max_bytes: u64,
+    place: &mut Place,
 ) -> Result<Option<FilePart>, ApiError> {
-    let limits = SizeLimit::new()
-        .whole_stream(max_bytes.saturating_add(OVERHEAD))
-        .per_field(max_bytes);
-    let constraints = Constraints::new().size_limit(limits);
+    let max_bytes = app.config().max_upload_bytes;
+    let held = body.held();
+    let constraints = Constraints::new().size_limit(SizeLimit::new().per_field(max_bytes));
     let mut parts = Multipart::with_constraints(body, boundary, constraints);
     let refused = |error| refused(error, max_bytes);
+    let (mut files, mut texts) = (0, 0);
     let mut last = None;
-    while let Some(mut part) = in_time(parts.next_field()).await?.map_err(refused)? {
+    while let Some(mut part) = parts.next_field().await.map_err(refused)? {
+        held.understood();
         let disposition = part.headers().get(header::CONTENT_DISPOSITION);
         let disposition = Params::parse(disposition.map_or(b"", |value| value.as_bytes()));
-        let mut target = match (disposition.get("name"), disposition.get("filename")) {
+        let (name, filename) = (disposition.get("name"), disposition.get("filename"));
+        let count = match filename {
+            Some(_) => &mut files,
+            None => &mut texts,
+        };
+        *count += 1;
+        if *count > MAX_PARTS {
+            return Err(match filename {
+                Some(_) => ApiError::TooManyFiles { max: MAX_PARTS },
+                None => ApiError::TooManyTexts { max: MAX_PARTS },
+            });
+        }
+        let mut target = match (name, filename) {
             (None, _) => return Err(ApiError::Malformed),
             (Some("file"), Some(name)) if is_picture(&part) => Some(FilePart::Picture {
                 spool: Spool::new(app),
@@ -132,9 +155,21 @@ async fn last_file(
             (Some("file"), None) => Some(FilePart::Text(String::new())),
             (Some(_), _) => None,
         };
-        while let Some(bytes) = in_time(part.chunk()).await?.map_err(refused)? {
+        let is_text = filename.is_none();
+        let mut length = 0;
+        while let Some(bytes) = part.chunk().await.map_err(refused)? {
+            held.handed_on(bytes.len());
+            length += bytes.len();
+            if is_text && length > MAX_TEXT {
+                return Err(ApiError::TextTooLong { max: MAX_TEXT });
+            }
             match &mut target {
-                Some(FilePart::Picture { spool, .. }) => spool.write(&bytes).await?,
+                Some(FilePart::Picture { spool, .. }) => {
+                    if !place.grow(bytes.len()) {
+                        return Err(ApiError::TooManyUploads);
+                    }
+                    spool.write(&bytes).await?;
+                }
                 Some(FilePart::Text(text)) if text.len() < SHOWN_TEXT => {
                     let shown = &bytes[..bytes.len().min(SHOWN_TEXT)];
                     text.push_str(&String::from_utf8_lossy(shown));
@@ -147,32 +182,15 @@ async fn last_file(
     Ok(last)
 }
 
-/// Reads up to the end of the body, behind the last boundary.
-async fn read_epilogue(body: &mut BodyStream, max_bytes: u64) -> Result<(), ApiError> {
-    while let Some(bytes) = in_time(body.next()).await? {
-        bytes.map_err(|_| ApiError::Malformed)?;
-        if body.bytes_read() > max_bytes.saturating_add(OVERHEAD) {
-            return Err(ApiError::TooLarge { max_bytes });
-        }
-    }
-    Ok(())
-}
-
 /// Only these two, letter for letter: clients know them as the condition, and the file's extension plays no part.
 fn is_picture(part: &Field<'_>) -> bool {
     let content_type = part.headers().get(header::CONTENT_TYPE);
     content_type.is_some_and(|value| value == "image/jpeg" || value == "image/png")
 }
 
-async fn in_time<T>(read: impl Future<Output = T>) -> Result<T, ApiError> {
-    timeout(STALL, read).await.map_err(|_| ApiError::Stalled)
-}
-
 fn refused(error: multer::Error, max_bytes: u64) -> ApiError {
     match error {
-        multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => {
-            ApiError::TooLarge { max_bytes }
-        }
+        multer::Error::FieldSizeExceeded { .. } => ApiError::TooLarge { max_bytes },
         error => {
             debug!("cannot read a multipart body: {error}");
             ApiError::Malformed

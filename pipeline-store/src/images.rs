@@ -41,6 +41,15 @@ pub(crate) fn exists(conn: &Connection, id: ImageId) -> Result<bool> {
         .exists([id.to_string()])
 }
 
+/// When the oldest image in work was accepted.
+pub(crate) fn oldest_unfinished(conn: &Connection) -> Result<Option<Timestamp>> {
+    conn.prepare_cached(
+        "SELECT created_at FROM images WHERE seq = (SELECT min(image_seq) FROM jobs)",
+    )?
+    .query_row([], |row| timestamp(row.get(0)?))
+    .optional()
+}
+
 /// The digest of what was received, if there is such an image.
 pub(crate) fn sha256(conn: &Connection, id: ImageId) -> Result<Option<[u8; 32]>> {
     conn.prepare_cached("SELECT sha256 FROM images WHERE id = ?1")?

@@ -65,7 +65,9 @@ fn the_document_describes_the_upload_and_its_refusals() {
     let statuses: Vec<&String> = upload["responses"].as_object().unwrap().keys().collect();
     assert_eq!(
         statuses,
-        ["200", "400", "408", "413", "422", "429", "500", "503"]
+        [
+            "200", "400", "401", "403", "408", "413", "422", "429", "500", "503"
+        ]
     );
     let thumbnail = &document["paths"]["/api/images/{image_id}/thumbnails/{size}"]["get"];
     assert_eq!(

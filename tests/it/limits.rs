@@ -1,6 +1,6 @@
 //! What is refused because there is too much of it, and uploads that break off.
 
-use crate::http::Form;
+use crate::http::{Form, file_headers};
 use crate::support::{Gate, PHOTO, Server, id_of, until};
 
 const MAX: u64 = 100_000;
@@ -58,6 +58,93 @@ fn a_client_that_sends_everything_first_still_hears_the_refusal() {
         .post(body)
         .send()
         .refused(413, "upload-too-large", TOO_LARGE);
+}
+
+#[test]
+fn the_head_of_a_part_is_never_collected_without_end() {
+    let server = Server::with(|config| config.max_upload_bytes = 10_000_000, None);
+    let mut body = format!("--{}\r\nX-Endless: ", crate::http::BOUNDARY).into_bytes();
+    body.resize(1_000_000, b'a');
+    // The rest never comes: only a server that stops reading can answer.
+    let head = server.form().header("Content-Length", "5000000");
+    let mut connection = head.clone().start();
+    connection.write(&body);
+    let text = "There was an error parsing the body";
+    connection.reply().refused(400, "malformed-body", text);
+    // Nor is what stands before the first part.
+    let mut connection = head.start();
+    connection.write(&vec![b'a'; 1_000_000]);
+    connection.reply().refused(400, "malformed-body", text);
+}
+
+#[test]
+fn parts_are_counted_and_text_fields_measured() {
+    let server = Server::start();
+    let form = |parts: usize, headers: &[u8]| {
+        let photo = file_headers("file", "cat.jpg", Some("image/jpeg"));
+        let form = Form::default().part(&photo, PHOTO);
+        (0..parts)
+            .fold(form, |form, _| form.part(headers, b""))
+            .end()
+    };
+    let text = b"Content-Disposition: form-data; name=\"x\"";
+    let file = file_headers("x", "x", None);
+    id_of(&server.post(form(1_000, text)).send());
+    id_of(&server.post(form(999, &file)).send());
+    server.post(form(1_001, text)).send().refused(
+        400,
+        "too-many-fields",
+        "Too many fields. Maximum number of fields is 1000.",
+    );
+    server.post(form(1_000, &file)).send().refused(
+        400,
+        "too-many-files",
+        "Too many files. Maximum number of files is 1000.",
+    );
+    let long = |length| Form::default().part(text, &vec![b'a'; length]).end();
+    assert_eq!(server.post(long(1 << 20)).send().status, 422);
+    server.post(long((1 << 20) + 1)).send().refused(
+        400,
+        "field-too-long",
+        "Part exceeded maximum size of 1024KB.",
+    );
+    assert_eq!((server.files("originals"), server.files("tmp")), (2, 0));
+}
+
+#[test]
+fn pictures_underway_share_a_bound() {
+    let server = Server::with(
+        |config| config.clients.max_receiving_bytes = 1_000_000,
+        None,
+    );
+    let body = Form::file("cat.jpg", "image/jpeg", &picture(2_000_000));
+    let head = server
+        .form()
+        .header("Content-Length", &body.len().to_string());
+    let mut slow = head.start();
+    slow.write(&body[..900_000]);
+    // Whoever goes over the bound is refused, so the slow one has to have come in.
+    let underway = || {
+        let metrics = server.get("/metrics");
+        let line = "pipeline_receiving_bytes ";
+        let bytes = metrics
+            .text()
+            .lines()
+            .find_map(|known| known.strip_prefix(line));
+        bytes.unwrap().parse::<u64>().unwrap()
+    };
+    until(|| underway() > 800_000);
+    let second = || server.upload("cat.jpg", "image/jpeg", &picture(300_000));
+    let reply = second();
+    reply.refused(
+        429,
+        "too-many-uploads",
+        "Too many uploads are underway. Try again later.",
+    );
+    assert!(reply.header("retry-after").is_some());
+    drop(slow);
+    until(|| second().status == 200);
+    until(|| server.files("tmp") == 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
+mod access;
 mod blip_folder;
 mod blip_reference;
 mod docs;
@@ -13,10 +14,13 @@ mod http;
 mod lifecycle;
 mod limits;
 mod list;
+mod metrics;
 mod pictures;
 mod processing;
+mod rates;
 mod reference;
 mod service;
+mod slow;
 mod stats;
 mod stock_blip;
 mod support;
@@ -25,3 +29,4 @@ mod thumbnails;
 mod tiny_reference;
 mod torch_file;
 mod upload;
+mod wire;

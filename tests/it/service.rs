@@ -4,8 +4,8 @@ use poem::Route;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use serde_json::json;
 
-use crate::http::Request;
-use crate::support::{PHOTO, Server};
+use crate::http::{Reply, Request};
+use crate::support::{Gate, PHOTO, Server};
 
 #[test]
 fn the_root_says_hello() {
@@ -18,9 +18,39 @@ fn the_root_says_hello() {
 #[test]
 fn health_is_reported() {
     let server = Server::start();
-    for path in ["/livez", "/readyz"] {
-        server.get(path).expect(200, &json!({"status": "ok"}));
-    }
+    server.get("/livez").expect(200, &json!({"status": "ok"}));
+    let checks = json!({"model": "ok", "disk": "ok", "queue": "ok"});
+    let ready = json!({"status": "ok", "checks": checks});
+    server.get("/readyz").expect(200, &ready);
+    let checks = json!({"model": "off", "disk": "ok", "queue": "ok"});
+    let ready = json!({"status": "ok", "checks": checks});
+    Server::with(|_| {}, None)
+        .get("/readyz")
+        .expect(200, &ready);
+}
+
+#[test]
+fn a_server_that_cannot_work_names_the_check_that_failed() {
+    let full = Server::with(|config| config.min_free_bytes = u64::MAX, None);
+    let checks = json!({"model": "off", "disk": "too little free space", "queue": "ok"});
+    let reply = full.get("/readyz");
+    reply.expect(
+        503,
+        &json!({"detail": "Not ready: disk.", "checks": checks}),
+    );
+    assert_eq!(reply.header("x-error-code"), Some("not-ready"));
+    assert!(reply.header("retry-after").is_some());
+
+    let gate = Gate::default();
+    let busy = Server::with(|config| config.max_queue = 1, Some(gate.captions()));
+    busy.accept(PHOTO);
+    let checks = json!({"model": "ok", "disk": "ok", "queue": "full"});
+    let not_ready = json!({"detail": "Not ready: queue.", "checks": checks});
+    busy.get("/readyz").expect(503, &not_ready);
+    gate.open();
+    busy.wait_idle();
+    assert_eq!(busy.get("/readyz").status, 200);
+    assert_eq!(busy.get("/livez").status, 200);
 }
 
 #[test]
@@ -57,6 +87,90 @@ fn a_wrong_method_is_told_the_right_ones() {
         let reply = server.request(method, path).send();
         reply.refused(405, "method-not-allowed", "Method Not Allowed");
         assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");
+    }
+}
+
+#[test]
+fn no_answer_lets_a_browser_guess_its_type() {
+    let server = Server::start();
+    let id = server.accept(PHOTO);
+    server.wait_idle();
+    let one = format!("/api/images/{id}");
+    let small = format!("{one}/thumbnails/small");
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/api/images"),
+        ("GET", &one),
+        ("GET", &small),
+        ("GET", "/api/stats"),
+        ("GET", "/livez"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("GET", "/x"),
+        ("PATCH", "/api/images"),
+        ("POST", "/api/images"),
+        ("OPTIONS", "/"),
+        ("DELETE", &one),
+    ] {
+        let reply = server.request(method, path).send();
+        let said = reply.header("x-content-type-options");
+        assert_eq!(said, Some("nosniff"), "{method} {path}");
+    }
+}
+
+#[test]
+fn every_answer_has_an_id_and_keeps_that_of_the_client() {
+    let server = Server::start();
+    let with = |id: &str| {
+        server
+            .request("GET", "/x")
+            .header("X-Request-Id", id)
+            .send()
+    };
+    assert_eq!(with("web-1:42").header("x-request-id"), Some("web-1:42"));
+    let made = |reply: Reply| reply.header("x-request-id").unwrap().parse::<uuid::Uuid>();
+    let ids = [
+        made(with("two words")),
+        made(server.get("/")),
+        made(server.get("/")),
+    ];
+    let ids: std::collections::HashSet<_> = ids.map(Result::unwrap).into_iter().collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn no_answer_tells_a_path_of_the_machine() {
+    let gate = Gate::default();
+    let server = Server::with(
+        |config| config.workers = 1.try_into().unwrap(),
+        Some(gate.captions()),
+    );
+    server.accept(PHOTO);
+    let lost = server.accept(PHOTO);
+    gate.wait_for(1);
+    // The original of a picture that waits, and the folder without which nothing can be received.
+    let (data, shard) = (server.data(), &lost[..2]);
+    std::fs::remove_file(data.join("originals").join(shard).join(&lost)).unwrap();
+    std::fs::remove_dir(data.join("tmp")).unwrap();
+    let refused = server.upload("cat.jpg", "image/jpeg", PHOTO);
+    refused.refused(500, "internal", "Internal Server Error");
+    std::fs::create_dir(data.join("tmp")).unwrap();
+    gate.open();
+    server.wait_idle();
+    let failed = server.get(&format!("/api/images/{lost}"));
+    assert_eq!(failed.json()["status"], "failed");
+    for reply in [refused, failed, server.get("/api/images")] {
+        let text = reply.text();
+        for secret in [
+            data.to_str().unwrap(),
+            "originals",
+            "tmp",
+            "src/",
+            ".rs",
+            "os error",
+        ] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
     }
 }
 

@@ -209,22 +209,39 @@ fn names_are_stored_as_they_were_sent() {
         ("say 'hi' %22.jpg", "say 'hi' %22.jpg"),
         ("a;b=c.jpg", "a;b=c.jpg"),
         ("<script>.jpg", "<script>.jpg"),
+        ("\u{202e}gpj.exe", "\u{202e}gpj.exe"),
         (&long, &long),
     ];
     for (sent, expected) in names {
         let id = id_of(&server.upload(sent, "image/jpeg", PHOTO));
         assert_eq!(server.envelope(&id)["data"]["original_name"], expected);
     }
-    let extended =
-        b"Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''%e2%82%ac.jpg\r\nContent-Type: image/jpeg";
-    let id = id_of(
-        &server
-            .post(Form::default().part(extended, PHOTO).end())
-            .send(),
-    );
-    assert_eq!(server.envelope(&id)["data"]["original_name"], "€.jpg");
-    // Nothing but hex folders with uuid names, ten plus one of them.
-    assert_eq!(server.files("originals"), names.len() + 1);
+    let extended = [("%e2%82%ac.jpg", "€.jpg"), ("..%2f%00.jpg", "../\0.jpg")];
+    for (sent, expected) in extended {
+        let headers = format!(
+            "Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''{sent}\r\nContent-Type: image/jpeg"
+        );
+        let form = Form::default().part(headers.as_bytes(), PHOTO).end();
+        let id = id_of(&server.post(form).send());
+        assert_eq!(server.envelope(&id)["data"]["original_name"], expected);
+    }
+    assert_eq!(server.files("originals"), names.len() + extended.len());
+    only_hex_below(&server.data().join("originals"));
+    only_hex_below(&server.data().join("thumbnails"));
+}
+
+/// Asserts that every name below a folder is made of what ids and sizes are made of, and of nothing that was sent.
+fn only_hex_below(folder: &std::path::Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let stem = name.strip_suffix(".jpg").unwrap_or(&name);
+        let is_ours = stem.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+        assert!(is_ours, "{name}");
+        if entry.file_type().unwrap().is_dir() {
+            only_hex_below(&entry.path());
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@ use bytes::Bytes;
 use poem::endpoint::make_sync;
 use poem::{Endpoint, Response};
 use poem_openapi::{OpenApi, OpenApiService};
+use serde_json::{Value, json};
+
+use super::Route;
 
 /// The media type of all our JSON.
 pub(super) const JSON: &str = "application/json";
@@ -21,11 +24,21 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new<T: OpenApi>(api: &OpenApiService<T, ()>) -> Self {
+    /// `has_keys` says whether requests need a key, which the document has to tell then.
+    pub(super) fn new<T: OpenApi>(api: &OpenApiService<T, ()>, has_keys: bool) -> Self {
         let plain = |text: String| Bytes::from(text.replace(JSON_OF_POEM, JSON));
+        let document = api.spec();
+        let browser = api.swagger_ui_html();
+        if !has_keys {
+            return Self {
+                document: plain(document),
+                browser: plain(browser),
+            };
+        }
+        let with_keys = with_keys(&document);
         Self {
-            document: plain(api.spec()),
-            browser: plain(api.swagger_ui_html()),
+            browser: plain(browser.replace(&document, &with_keys)),
+            document: plain(with_keys),
         }
     }
 
@@ -49,4 +62,21 @@ impl Page {
                 .body(browser.clone())
         })
     }
+}
+
+/// The document with both ways of sending a key, for all operations but those that are open.
+fn with_keys(document: &str) -> String {
+    let mut document: Value = serde_json::from_str(document).expect("it was written as JSON");
+    document["components"]["securitySchemes"] = json!({
+        "ApiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+        "Bearer": { "type": "http", "scheme": "bearer" },
+    });
+    document["security"] = json!([{ "ApiKey": [] }, { "Bearer": [] }]);
+    let paths = document["paths"].as_object_mut();
+    for (path, operations) in paths.into_iter().flatten() {
+        if Route::of(path).is_open {
+            operations["get"]["security"] = json!([]);
+        }
+    }
+    format!("{document:#}")
 }

@@ -29,9 +29,17 @@ pub(crate) enum ApiError {
     Malformed,
     MissingFile,
     NotAFile { input: String },
+    TooManyFiles { max: u32 },
+    TooManyTexts { max: u32 },
+    TextTooLong { max: usize },
     TooLarge { max_bytes: u64 },
     Stalled,
     QueueFull,
+    TooManyUploads,
+    NoKey,
+    BadKey,
+    ReadOnlyKey,
+    TooManyRequests { seconds: u32 },
     BadLimit { input: String },
     BadCursor { input: String },
     StorageBusy,
@@ -54,6 +62,9 @@ impl ApiError {
             | Self::EmptyUpload
             | Self::NotAPicture
             | Self::MissingBoundary
+            | Self::TooManyFiles { .. }
+            | Self::TooManyTexts { .. }
+            | Self::TextTooLong { .. }
             | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::ImageNotFound | Self::ThumbnailNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -65,7 +76,11 @@ impl ApiError {
             | Self::NotAFile { .. }
             | Self::BadLimit { .. }
             | Self::BadCursor { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoKey | Self::BadKey => StatusCode::UNAUTHORIZED,
+            Self::ReadOnlyKey => StatusCode::FORBIDDEN,
+            Self::QueueFull | Self::TooManyUploads | Self::TooManyRequests { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::StorageBusy | Self::StorageFull | Self::StorageUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -89,9 +104,17 @@ impl ApiError {
             Self::Malformed => "malformed-body",
             Self::MissingFile => "missing-file",
             Self::NotAFile { .. } => "not-a-file",
+            Self::TooManyFiles { .. } => "too-many-files",
+            Self::TooManyTexts { .. } => "too-many-fields",
+            Self::TextTooLong { .. } => "field-too-long",
             Self::TooLarge { .. } => "upload-too-large",
             Self::Stalled => "upload-stalled",
             Self::QueueFull => "queue-full",
+            Self::TooManyUploads => "too-many-uploads",
+            Self::NoKey => "no-api-key",
+            Self::BadKey => "unknown-api-key",
+            Self::ReadOnlyKey => "read-only-api-key",
+            Self::TooManyRequests { .. } => "too-many-requests",
             Self::BadLimit { .. } => "bad-limit",
             Self::BadCursor { .. } => "bad-cursor",
             Self::StorageBusy => "storage-busy",
@@ -121,7 +144,23 @@ impl ApiError {
                 ));
             }
             Self::Stalled => "The upload took too long.",
+            Self::TooManyFiles { max } => {
+                return Detail::Text(format!("Too many files. Maximum number of files is {max}."));
+            }
+            Self::TooManyTexts { max } => {
+                return Detail::Text(format!(
+                    "Too many fields. Maximum number of fields is {max}."
+                ));
+            }
+            Self::TextTooLong { max } => {
+                return Detail::Text(format!("Part exceeded maximum size of {}KB.", max >> 10));
+            }
             Self::QueueFull => "Too many images are waiting. Try again later.",
+            Self::TooManyUploads => "Too many uploads are underway. Try again later.",
+            Self::NoKey => "An API key is needed, as `X-API-Key` or as a bearer token.",
+            Self::BadKey => "The API key is not known.",
+            Self::ReadOnlyKey => "The API key may only read.",
+            Self::TooManyRequests { .. } => "Too many requests. Try again later.",
             Self::StorageBusy => "The storage is busy. Try again later.",
             Self::StorageFull => "The storage is full. Try again later.",
             Self::StorageUnavailable => "The storage cannot be used. Try again later.",
@@ -148,9 +187,10 @@ impl ApiError {
     /// When it is worth while to try again, in seconds.
     pub(super) fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::QueueFull | Self::StorageBusy => Some(1),
+            Self::QueueFull | Self::TooManyUploads | Self::StorageBusy => Some(1),
             Self::StorageUnavailable => Some(10),
             Self::StorageFull => Some(60),
+            Self::TooManyRequests { seconds } => Some(*seconds),
             _ => None,
         }
     }
@@ -199,6 +239,10 @@ impl IntoResponse for ApiError {
         );
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            let challenge = poem::http::HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Self::BadRange { size_bytes } = self
             && let Ok(range) = format!("bytes */{size_bytes}").try_into()

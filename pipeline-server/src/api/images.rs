@@ -31,8 +31,10 @@ impl Images {
     /// It is stored durably and processed in the background; read it by its id to see how far it is.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
     async fn upload(&self, form: MultipartForm) -> Result<Json<Accepted>, Refused<Upload>> {
-        let id = upload::receive(&self.app, form).await?;
-        Ok(Json(Accepted::new(id)))
+        let result = upload::receive(&self.app, form).await;
+        let outcome = result.as_ref().map_or_else(ApiError::code, |_| "accepted");
+        self.app.metrics().upload(outcome);
+        Ok(Json(Accepted::new(result?)))
     }
 
     /// List pictures, newest first

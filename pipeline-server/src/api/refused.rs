@@ -33,14 +33,19 @@ impl<R> From<Refused<R>> for poem::Error {
     }
 }
 
+/// What a request may meet at any operation: the door, a storage that is busy, something that is broken.
+const ANYWHERE: &[ApiError] = &[
+    ApiError::NoKey,
+    ApiError::ReadOnlyKey,
+    ApiError::TooManyRequests { seconds: 1 },
+    ApiError::Internal,
+    ApiError::StorageBusy,
+];
+
 impl<R: Refusals> ApiResponse for Refused<R> {
     fn meta() -> MetaResponses {
         let mut responses: Vec<MetaResponse> = Vec::new();
-        // A request may reach any operation while the storage is busy or something is broken.
-        for error in R::ALL
-            .iter()
-            .chain(&[ApiError::Internal, ApiError::StorageBusy])
-        {
+        for error in R::ALL.iter().chain(ANYWHERE) {
             let status = error.status().as_u16();
             if !responses.iter().any(|known| known.status == Some(status)) {
                 responses.push(document(error, status));
@@ -76,6 +81,10 @@ fn document(error: &ApiError, status: u16) -> MetaResponse {
     if error.retry_after().is_some() {
         let about = "When to try again, in seconds.";
         headers.push(header("Retry-After", about, u32::schema_ref()));
+    }
+    if *error == ApiError::NoKey {
+        let about = "Which kind of key is asked for.";
+        headers.push(header("WWW-Authenticate", about, String::schema_ref()));
     }
     MetaResponse {
         description: error.status().canonical_reason().unwrap_or_default(),

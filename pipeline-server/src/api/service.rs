@@ -1,8 +1,10 @@
 //! The state of the service: alive, ready, and how much it has done.
 
+use poem::IntoResponse;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
+use super::ready::{Checks, Readiness};
 use super::refused::{Refusals, Refused};
 use super::types::StatsBody;
 use super::{ApiError, Tag};
@@ -39,18 +41,19 @@ impl Service {
     /// Is the process alive
     #[oai(path = "/livez", method = "get", operation_id = "is_alive")]
     async fn alive(&self) -> Json<Health> {
-        Health::ok()
+        Json(Health {
+            status: "ok".to_owned(),
+        })
     }
 
-    /// Can requests be answered
+    /// Can pictures be uploaded
     ///
-    /// Reads from the database.
+    /// Checks the model, the free space and the queue, and says what it found.
     #[oai(path = "/readyz", method = "get", operation_id = "is_ready")]
-    async fn ready(&self) -> Result<Json<Health>, Refused<Nothing>> {
-        self.app
-            .blocking(|app| Ok(app.store().queue_len()?))
-            .await?;
-        Ok(Health::ok())
+    async fn ready(&self) -> poem::Result<Readiness> {
+        let checks = self.app.blocking(|app| Ok(Checks::run(app))).await;
+        let checks = checks.map_err(|e| poem::Error::from_response(e.into_response()))?;
+        Ok(checks.verdict())
     }
 }
 
@@ -60,18 +63,10 @@ struct Message {
     message: String,
 }
 
-/// Always `ok`; the status code says the rest.
+/// Always `ok`.
 #[derive(Debug, Object)]
 struct Health {
     status: String,
-}
-
-impl Health {
-    fn ok() -> Json<Self> {
-        Json(Self {
-            status: "ok".to_owned(),
-        })
-    }
 }
 
 #[derive(Debug)]

@@ -101,8 +101,9 @@ impl Rig {
             lease: LEASE,
             clock,
         };
+        let metrics = Arc::new(Metrics::new(None));
         Self {
-            runner: Runner::without_watch(store, pipeline, settings).unwrap(),
+            runner: Runner::without_watch(store, pipeline, settings, metrics).unwrap(),
             calls,
             millis,
             last: Timestamp::UNIX_EPOCH,

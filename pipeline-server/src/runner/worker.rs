@@ -141,6 +141,7 @@ impl Shared {
         match result {
             Ok(finished) => {
                 info!(image.id = %id, duration_ms, "processed picture {id}");
+                self.metrics.picture("success", took);
                 self.complete(work, &finished, took);
             }
             Err(Stop::Cancelled) if work.late.load(Ordering::SeqCst) => {
@@ -229,14 +230,20 @@ impl Shared {
         let id = work.id();
         let retry = || {
             let again = self.store.retry(&work.job, code, message, took)?;
-            let next = if again { "it waits again" } else { "it failed" };
+            let next = if again {
+                "it waits again"
+            } else {
+                self.metrics.picture(code, took);
+                "it failed"
+            };
             warn!(image.id = %id, code, "{message}: picture {id}; {next}");
             Ok(())
         };
         self.write_down(work, retry).ok();
     }
 
-    fn fail(&self, work: &Work, code: &str, message: &str, took: Duration) {
+    fn fail(&self, work: &Work, code: &'static str, message: &str, took: Duration) {
+        self.metrics.picture(code, took);
         let fail = || self.store.fail(&work.job, code, message, took);
         self.write_down(work, fail).ok();
     }

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use pipeline_core::Format;
 use pipeline_store::{ImageId, Store, Upload};
-use tokio::task::spawn_blocking;
 
 use crate::App;
 use crate::api::ApiError;
@@ -53,14 +52,12 @@ impl Spool {
 
     async fn flush(&mut self) -> Result<(), ApiError> {
         let (upload, mut block) = (self.upload.take(), std::mem::take(&mut self.block));
-        let store = self.app.store().clone();
-        let (upload, block) = spawn_blocking(move || {
-            let upload = write(&store, upload, &block)?;
+        let written = self.app.blocking(move |app| {
+            let upload = write(app.store(), upload, &block)?;
             block.clear();
-            Ok::<_, ApiError>((upload, block))
-        })
-        .await
-        .map_err(|panicked| ApiError::internal(&panicked))??;
+            Ok((upload, block))
+        });
+        let (upload, block) = written.await?;
         (self.upload, self.block) = (Some(upload), block);
         Ok(())
     }

@@ -3,17 +3,31 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::line::Line;
+
 pub(crate) const PHOTO: &[u8] = include_bytes!("../../../examples/photos/cat.jpg");
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary with arguments, and without any setting of the person who runs the tests.
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-server"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_pipeline-server")), args)
+}
+
+/// The same, after the shell has carried out `setup`.
+pub(crate) fn command_after(setup: &str, args: &[&str]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("{setup}; exec \"$0\" \"$@\""));
+    shell.arg(env!("CARGO_BIN_EXE_pipeline-server"));
+    prepared(shell, args)
+}
+
+fn prepared(mut command: Command, args: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PIPELINE_") {
             command.env_remove(name);
@@ -39,10 +53,25 @@ pub(crate) fn fault(output: &Output) -> String {
     line.to_owned()
 }
 
+/// The upload of a JPEG file: a head that still lacks its end, and a body.
+pub(crate) fn form(bytes: &[u8]) -> (String, Vec<u8>) {
+    let mut body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.jpg\"\r\n\
+                     Content-Type: image/jpeg\r\n\r\n"
+        .to_vec();
+    body.extend(bytes);
+    body.extend(b"\r\n--b--\r\n");
+    let head = format!(
+        "POST /api/images HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    (head, body)
+}
+
 /// A running server.
 pub(crate) struct Daemon {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    /// Reads the log as it comes: a server whose log nobody takes would stand still.
+    rest: Option<JoinHandle<Vec<String>>>,
     address: String,
     pub(crate) log: Vec<String>,
 }
@@ -67,12 +96,17 @@ impl Daemon {
                 break rest.split(',').next().unwrap().to_owned();
             }
         };
+        let rest = thread::spawn(move || stderr.lines().map(Result::unwrap).collect());
         Self {
             child,
-            stderr,
+            rest: Some(rest),
             address,
             log,
         }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -88,10 +122,8 @@ impl Daemon {
 
     /// Waits for the end, and returns the exit code and the whole log.
     pub(crate) fn wait(mut self) -> (Option<i32>, Vec<String>) {
-        let mut rest = String::new();
-        self.stderr.read_to_string(&mut rest).unwrap();
         let mut log = std::mem::take(&mut self.log);
-        log.extend(rest.lines().map(str::to_owned));
+        log.extend(self.rest.take().unwrap().join().unwrap());
         (self.child.wait().unwrap().code(), log)
     }
 
@@ -101,16 +133,7 @@ impl Daemon {
 
     /// Uploads a JPEG file and returns its id.
     pub(crate) fn upload(&self, bytes: &[u8]) -> String {
-        let mut body =
-            b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.jpg\"\r\n\
-                         Content-Type: image/jpeg\r\n\r\n"
-                .to_vec();
-        body.extend(bytes);
-        body.extend(b"\r\n--b--\r\n");
-        let head = format!(
-            "POST /api/images HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n",
-            body.len()
-        );
+        let (head, body) = form(bytes);
         self.exchange(&head, &body)["image_id"]
             .as_str()
             .unwrap()
@@ -128,11 +151,40 @@ impl Daemon {
                 return list;
             }
             assert!(start.elapsed() < PATIENCE, "{list:?}");
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
-    fn exchange(&self, head: &str, body: &[u8]) -> Value {
+    /// A connection that stays open from one request to the next.
+    pub(crate) fn line(&self) -> Line {
+        Line::connect(&self.address)
+    }
+
+    /// Memory that the process has now, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> usize {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        let resident: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
+        resident * 4096
+    }
+
+    /// Files and sockets that the process has open now.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_files(&self) -> usize {
+        let open = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(open).unwrap().count()
+    }
+
+    /// Sends a request, whose head still lacks its end, and returns the JSON of its answer.
+    pub(crate) fn exchange(&self, head: &str, body: &[u8]) -> Value {
+        let reply = self.answer(head, body);
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{reply}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// The same, with the whole answer as it comes.
+    pub(crate) fn answer(&self, head: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut message =
@@ -141,9 +193,7 @@ impl Daemon {
         stream.write_all(&message).unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{reply}");
-        serde_json::from_str(body).unwrap()
+        reply
     }
 }
 

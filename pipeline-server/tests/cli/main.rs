@@ -3,9 +3,16 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
+mod access;
 mod daemon;
 mod doctor;
 mod faults;
 mod hub;
+mod line;
+mod load;
+mod log;
+mod open_files;
+#[cfg(target_os = "linux")]
+mod soak;
 mod stop;
 mod usage;

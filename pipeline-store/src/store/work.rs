@@ -163,6 +163,15 @@ impl Store {
     pub fn queue_len(&self) -> Result<u64> {
         self.inner.db.read("count jobs", |tx| jobs::count(tx))
     }
+
+    /// When the oldest image in work was accepted, if there is one.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn oldest_unfinished(&self) -> Result<Option<Timestamp>> {
+        let op = "find the oldest job";
+        self.inner.db.read(op, |tx| images::oldest_unfinished(tx))
+    }
 }
 
 fn held(held: bool, job: &Job) -> Result<()> {

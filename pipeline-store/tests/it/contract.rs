@@ -36,4 +36,5 @@ contract! {
     queue::a_job_ends_once
     queue::the_job_of_a_deleted_image_is_lost
     queue::reads_go_on_during_writes
+    queue::the_oldest_unfinished_image_is_known
 }

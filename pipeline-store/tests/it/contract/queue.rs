@@ -143,3 +143,15 @@ pub(super) fn reads_go_on_during_writes(store: &Store) {
         }
     });
 }
+
+pub(super) fn the_oldest_unfinished_image_is_known(store: &Store) {
+    assert_eq!(store.oldest_unfinished().unwrap(), None);
+    let first = accept(store, "first");
+    let second = accept(store, "second");
+    let accepted = |id| Some(get(store, id).created_at);
+    assert_eq!(store.oldest_unfinished().unwrap(), accepted(first));
+    complete(store, &claim(store)).unwrap();
+    assert_eq!(store.oldest_unfinished().unwrap(), accepted(second));
+    store.delete(second).unwrap();
+    assert_eq!(store.oldest_unfinished().unwrap(), None);
+}

@@ -1,0 +1,200 @@
+//! A socket that closes itself on clients which hold it without using it: slow heads, silence between requests, answers
+//! that are not taken. Bodies have a watch of their own in `upload/body.rs`, where a refusal can still be answered.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::debug;
+
+use crate::config::ClientLimits;
+use crate::pace::Pace;
+
+/// Counts the beginnings and ends of exchanges: odd while a request is being answered. Shared by the socket, which cannot
+/// know, and the HTTP service, which does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Exchange(Arc<AtomicU64>);
+
+impl Exchange {
+    pub(super) fn begin(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn end(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The socket of one connection.
+#[derive(Debug)]
+pub(super) struct Guarded<S> {
+    inner: S,
+    limits: Arc<ClientLimits>,
+    exchange: Exchange,
+    /// Its count when we last looked.
+    seen: u64,
+    /// What the client is expected to do next, while no request is being answered.
+    expected: Expected,
+    /// When that began.
+    since: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    answer: Pace,
+    answer_waits: bool,
+}
+
+/// What a client does between two answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// Begin the next request, or go.
+    Request,
+    /// Send the rest of a head. A new connection is expected to begin at once.
+    Head,
+    /// Nothing: a request is being answered.
+    Nothing,
+}
+
+impl<S> Guarded<S> {
+    pub(super) fn new(inner: S, limits: &Arc<ClientLimits>, exchange: Exchange) -> Self {
+        Self {
+            inner,
+            answer: Pace::new(limits),
+            limits: Arc::clone(limits),
+            exchange,
+            seen: 0,
+            expected: Expected::Head,
+            since: Instant::now(),
+            timer: None,
+            answer_waits: false,
+        }
+    }
+
+    fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
+        self.since = Instant::now();
+    }
+
+    /// Notices that exchanges have begun or ended since the last look.
+    fn look_at_exchange(&mut self) {
+        let count = self.exchange.count();
+        if count == self.seen {
+            return;
+        }
+        self.seen = count;
+        let answering = count % 2 == 1;
+        self.expect(match answering {
+            true => Expected::Nothing,
+            false => Expected::Request,
+        });
+        self.answer = Pace::new(&self.limits);
+    }
+
+    /// Whether the client took too long for what is expected of it.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let (limit, what) = match self.expected {
+            Expected::Head => (self.limits.header_timeout, "the head of a request"),
+            // An answer that the client does not take has its own limit.
+            Expected::Request if !self.answer_waits => (self.limits.idle_timeout, "a request"),
+            _ => return Poll::Pending,
+        };
+        let deadline = self.since + limit;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        std::task::ready!(timer.as_mut().poll(cx));
+        Poll::Ready(too_late(what))
+    }
+
+    /// Keeps count of an attempt to write, and gives up on a client that takes nothing.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.answer_waits = result.is_pending();
+        match result {
+            Poll::Ready(Ok(bytes)) => {
+                self.answer.moved(bytes);
+                if self.expected == Expected::Request {
+                    // The silence after an answer begins with its last byte.
+                    self.since = Instant::now();
+                }
+                Poll::Ready(Ok(bytes))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                std::task::ready!(self.answer.poll_out_of_patience(cx));
+                Poll::Ready(Err(too_late("an answer to be taken")))
+            }
+        }
+    }
+}
+
+fn too_late(what: &str) -> io::Error {
+    debug!("closing a connection: waited too long for {what}");
+    io::ErrorKind::TimedOut.into()
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.look_at_exchange();
+        let before = buf.filled().len();
+        match Pin::new(&mut self.inner).poll_read(cx, buf) {
+            Poll::Ready(result) => {
+                if self.expected == Expected::Request && buf.filled().len() > before {
+                    self.expect(Expected::Head);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => self.poll_late(cx).map(Err),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.look_at_exchange();
+        let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.written(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.look_at_exchange();
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.written(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
