@@ -265,7 +265,7 @@ fn request(
         head: head.to_owned(),
         body: body.to_owned(),
     };
-    if reply.header("transfer-encoding") == Some("chunked") {
+    if reply.header("transfer-encoding").as_deref() == Some("chunked") {
         let whole = chunked::decode(body.as_bytes()).ok_or_else(cut_off)?;
         reply.body = String::from_utf8(whole).map_err(io::Error::other)?;
         return Ok(reply);
