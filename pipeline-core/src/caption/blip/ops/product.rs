@@ -77,6 +77,34 @@ impl<'a, F: Format> Job<'a, F> {
     }
 }
 
+/// Hands over every tile with every panel, `stretch` blocks at a time; the last flag is set for the first of them.
+#[inline(always)]
+fn each_tile<F: Format>(
+    job: Job<'_, F>,
+    stretch: usize,
+    mut run: impl FnMut(&[F::Left], &[F::Right], &mut [F::Sum], bool),
+) {
+    let (depth, rows) = (job.depth, job.rows());
+    let (panels, parts) = (job.right.len() / depth, depth.div_ceil(stretch));
+    for step in 0..panels * parts {
+        let (panel, part) = if rows <= TILE {
+            // Few rows wait for the weights: these are read in the order in which they lie in memory.
+            (step / parts, step % parts)
+        } else {
+            // A stretch of all rows stays in the cache while it meets all panels.
+            (step % panels, step / panels)
+        };
+        let (start, end) = (part * stretch, depth.min((part + 1) * stretch));
+        let weights = &job.right[panel * depth..][start..end];
+        let sums = &mut job.sums[panel * rows..][..rows];
+        let tiles = job.left.chunks(TILE * depth).zip(sums.chunks_mut(TILE));
+        for (tile, sums) in tiles {
+            let tile = &tile[start * sums.len()..end * sums.len()];
+            run(tile, weights, sums, start == 0);
+        }
+    }
+}
+
 /// Room for what a product needs on the way, kept from one product to the next.
 pub(super) struct Room<F: Format> {
     left: Vec<F::Left>,

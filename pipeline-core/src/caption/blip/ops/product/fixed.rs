@@ -5,7 +5,7 @@
 //! leave 32 bits, however the values fall, so the additions need no care. For widths of some hundred the values keep
 //! about eleven bits and a sign.
 
-use super::{Format, Job, LANES, Room, TILE};
+use super::{Format, Job, LANES, Room, each_tile};
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -88,7 +88,7 @@ impl Format for Fixed {
         if let Some(simd) = pulp::x86::V3::try_new() {
             return simd.vectorize(avx2::Multiply(simd, job));
         }
-        stretches(job, plain_tile);
+        each_tile(job, STRETCH, plain_tile);
     }
 
     #[inline(always)]
@@ -119,35 +119,6 @@ fn parts(pair: i32) -> (i32, i32) {
     (i32::from(pair as i16), pair >> 16)
 }
 
-/// Works through a job, tile by tile.
-#[inline(always)]
-fn stretches(
-    job: Job<'_, Fixed>,
-    tile: impl Fn(&[[i32; PAIRS]], &[[[i32; LANES]; PAIRS]], &mut [[i32; LANES]], bool),
-) {
-    let (depth, rows) = (job.depth, job.rows());
-    for start in (0..depth).step_by(STRETCH) {
-        let stretch = start..(start + STRETCH).min(depth);
-        for (panel, sums) in job
-            .right
-            .chunks_exact(depth)
-            .zip(job.sums.chunks_exact_mut(rows))
-        {
-            let panel = &panel[stretch.clone()];
-            let tiles = job.left.chunks(TILE * depth).zip(sums.chunks_mut(TILE));
-            for (left, sums) in tiles {
-                let count = sums.len();
-                tile(
-                    &left[stretch.start * count..stretch.end * count],
-                    panel,
-                    sums,
-                    start == 0,
-                );
-            }
-        }
-    }
-}
-
 fn plain_tile(
     left: &[[i32; PAIRS]],
     panel: &[[[i32; LANES]; PAIRS]],
@@ -175,7 +146,8 @@ mod avx2 {
     use pulp::x86::V3;
     use pulp::{NullaryFnOnce, Simd, cast, i32x8};
 
-    use super::{Fixed, Job, LANES, PAIRS, stretches};
+    use super::{Fixed, Job, LANES, PAIRS, STRETCH};
+    use crate::caption::blip::ops::product::each_tile;
 
     pub(super) struct Multiply<'a>(pub(super) V3, pub(super) Job<'a, Fixed>);
 
@@ -185,8 +157,9 @@ mod avx2 {
         #[inline(always)]
         fn call(self) {
             let Self(simd, job) = self;
-            stretches(
+            each_tile(
                 job,
+                STRETCH,
                 #[inline(always)]
                 |left, panel, sums, first| {
                     let mut from = 0;

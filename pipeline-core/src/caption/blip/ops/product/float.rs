@@ -5,7 +5,7 @@ use std::thread::LocalKey;
 
 use pulp::{Simd, WithSimd};
 
-use super::{Format, Job, LANES, Room, TILE};
+use super::{Format, Job, LANES, Room, each_tile};
 use crate::caption::lanes::dispatch;
 
 /// Blocks of a row that are multiplied before the next tile: few enough that a panel's part stays in the innermost
@@ -81,41 +81,33 @@ impl WithSimd for Multiply<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match S::F32_LANES {
-            16 => stretches::<S, 1>(self.0, simd),
-            8 => stretches::<S, 2>(self.0, simd),
-            4 => stretches::<S, 4>(self.0, simd),
-            _ => stretches::<S, LANES>(self.0, simd),
+            16 => tiles::<S, 1>(self.0, simd),
+            8 => tiles::<S, 2>(self.0, simd),
+            4 => tiles::<S, 4>(self.0, simd),
+            _ => tiles::<S, LANES>(self.0, simd),
         }
     }
 }
 
 /// `V` vectors make a panel's 16 lanes.
 #[inline(always)]
-fn stretches<S: Simd, const V: usize>(job: Job<'_, Float>, simd: S) {
-    let (depth, rows) = (job.depth, job.rows());
-    for start in (0..depth).step_by(STRETCH) {
-        let stretch = start..(start + STRETCH).min(depth);
-        for (panel, sums) in job
-            .right
-            .chunks_exact(depth)
-            .zip(job.sums.chunks_exact_mut(rows))
-        {
-            let panel = vectors::<S, V>(&panel[stretch.clone()]);
-            let tiles = job.left.chunks(TILE * depth).zip(sums.chunks_mut(TILE));
-            for (tile, sums) in tiles {
-                let count = sums.len();
-                let tile = &tile[stretch.start * count..stretch.end * count];
-                match count {
-                    6 => multiply_tile::<S, V, 6>(simd, tile, panel, sums, start == 0),
-                    5 => multiply_tile::<S, V, 5>(simd, tile, panel, sums, start == 0),
-                    4 => multiply_tile::<S, V, 4>(simd, tile, panel, sums, start == 0),
-                    3 => multiply_tile::<S, V, 3>(simd, tile, panel, sums, start == 0),
-                    2 => multiply_tile::<S, V, 2>(simd, tile, panel, sums, start == 0),
-                    _ => multiply_tile::<S, V, 1>(simd, tile, panel, sums, start == 0),
-                }
+fn tiles<S: Simd, const V: usize>(job: Job<'_, Float>, simd: S) {
+    each_tile(
+        job,
+        STRETCH,
+        #[inline(always)]
+        |tile, panel, sums, first| {
+            let panel = vectors::<S, V>(panel);
+            match sums.len() {
+                6 => multiply_tile::<S, V, 6>(simd, tile, panel, sums, first),
+                5 => multiply_tile::<S, V, 5>(simd, tile, panel, sums, first),
+                4 => multiply_tile::<S, V, 4>(simd, tile, panel, sums, first),
+                3 => multiply_tile::<S, V, 3>(simd, tile, panel, sums, first),
+                2 => multiply_tile::<S, V, 2>(simd, tile, panel, sums, first),
+                _ => multiply_tile::<S, V, 1>(simd, tile, panel, sums, first),
             }
-        }
-    }
+        },
+    );
 }
 
 /// A panel's weights: for each position in the row, the vectors of all outputs.
