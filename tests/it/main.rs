@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod access;
+mod again;
 mod blip_folder;
 mod blip_reference;
+mod captions;
 mod docs;
+mod early;
 mod envelope;
 mod fast;
+mod find;
 mod fingerprints;
 mod http;
 mod lifecycle;
