@@ -8,6 +8,7 @@ mod lanes;
 mod preprocess;
 #[cfg(feature = "blip")]
 mod search;
+mod warning;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,17 +20,31 @@ use serde::{Deserialize, Serialize};
 pub use blip::{Blip, BlipOptions, Encoded, Precision, Tag};
 #[cfg(feature = "blip")]
 pub use search::{EarlyStopping, GenerationConfig};
+pub use warning::CaptionWarning;
 
 use crate::{Cx, Decoded, Result, Stage};
 
 /// A sentence, and the model that wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Caption {
     /// The sentence.
     pub text: String,
     /// [`Captioner::model`] of the model that wrote it.
     pub model: String,
+    /// How sure the model is: the mean natural logarithm of the probabilities of its tokens, 0 at the most. `None` if it
+    /// does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+    /// What is odd about the sentence; [`CaptionStage`] looks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<CaptionWarning>,
+    /// [`Captioner::weights_sha256`]; [`CaptionStage`] adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
+    /// [`Captioner::settings`]; [`CaptionStage`] adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
 }
 
 impl Caption {
@@ -38,6 +53,10 @@ impl Caption {
         Self {
             text: text.into(),
             model: model.into(),
+            score: None,
+            warning: None,
+            weights_sha256: None,
+            settings: None,
         }
     }
 }
@@ -53,6 +72,18 @@ impl Caption {
 pub trait Captioner: Send + Sync {
     /// The model's id, stored with every caption it writes.
     fn model(&self) -> &str;
+
+    /// SHA-256 of the model's weights as 64 hexadecimal digits. With it, [`Captioner::model`] and
+    /// [`Captioner::settings`], nothing is left that could make the same picture have another caption; `None`, the
+    /// default, promises nothing of the kind.
+    fn weights_sha256(&self) -> Option<&str> {
+        None
+    }
+
+    /// How sentences are searched for, as a JSON object; `None`, the default, where there is nothing to set.
+    fn settings(&self) -> Option<&str> {
+        None
+    }
 
     /// How many pixels the shorter side of a picture needs for all that the model can see; a larger picture may then be
     /// shrunk while it is decoded. `None`, the default, asks for every pixel.
@@ -94,6 +125,26 @@ impl CaptionStage {
         self.captioner.model()
     }
 
+    /// [`Captioner::weights_sha256`].
+    pub fn weights_sha256(&self) -> Option<&str> {
+        self.captioner.weights_sha256()
+    }
+
+    /// [`Captioner::settings`].
+    pub fn settings(&self) -> Option<&str> {
+        self.captioner.settings()
+    }
+
+    /// Adds what a caption has to tell beside its text.
+    fn signed(&self, caption: Caption) -> Caption {
+        Caption {
+            warning: CaptionWarning::of(&caption.text),
+            weights_sha256: self.weights_sha256().map(str::to_owned),
+            settings: self.settings().map(str::to_owned),
+            ..caption
+        }
+    }
+
     /// [`Captioner::detail`].
     pub fn detail(&self) -> Option<u32> {
         self.captioner.detail()
@@ -117,11 +168,14 @@ impl Stage<Decoded> for CaptionStage {
     }
 
     fn run(&self, input: &Decoded, cx: &Cx) -> Result<Caption> {
-        self.captioner.caption(input.pixels(), cx)
+        let caption = self.captioner.caption(input.pixels(), cx)?;
+        Ok(self.signed(caption))
     }
 
     fn run_batch(&self, inputs: &[&Decoded], cx: &Cx) -> Vec<Result<Caption>> {
         let pictures: Vec<&RgbImage> = inputs.iter().map(|input| input.pixels()).collect();
-        self.captioner.caption_batch(&pictures, cx)
+        let captions = self.captioner.caption_batch(&pictures, cx);
+        let signed = |caption: Result<Caption>| caption.map(|caption| self.signed(caption));
+        captions.into_iter().map(signed).collect()
     }
 }

@@ -1,10 +1,12 @@
 //! How long a call may run, and whether anybody still waits for it.
 
+use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{Error, Progress, Result};
 
 /// A deadline and a cancellation token, handed down through every stage.
 ///
@@ -25,6 +27,7 @@ pub struct Cx {
     deadline: Option<Instant>,
     cancel: Option<CancelToken>,
     pulse: Option<Pulse>,
+    listener: Option<Listener>,
 }
 
 impl Cx {
@@ -61,6 +64,23 @@ impl Cx {
         self
     }
 
+    /// Calls `listener` with what is found out about a picture as soon as it is; on the thread that does the work, which
+    /// waits for it. A batch tells nothing: nobody could say which picture is meant.
+    #[must_use]
+    pub fn with_progress(
+        mut self,
+        listener: impl Fn(Progress<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(Listener(Arc::new(AssertUnwindSafe(Box::new(listener)))));
+        self
+    }
+
+    pub(crate) fn tell(&self, progress: Progress<'_>) {
+        if let Some(Listener(listener)) = &self.listener {
+            listener(progress);
+        }
+    }
+
     /// Returns an error if the work should stop.
     ///
     /// # Errors
@@ -79,6 +99,19 @@ impl Cx {
             return Err(Error::DeadlineExceeded);
         }
         Ok(())
+    }
+}
+
+/// Whoever wants to know how far the work is. Stages do not look at it after a panic, so a [`Cx`] stays as safe there as
+/// it is without one.
+#[derive(Clone)]
+struct Listener(Arc<AssertUnwindSafe<Box<Tell>>>);
+
+type Tell = dyn Fn(Progress<'_>) + Send + Sync;
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
     }
 }
 

@@ -23,7 +23,7 @@ pub use budget::MemoryBudget;
 pub use candle_core;
 #[cfg(feature = "blip")]
 pub use caption::{Blip, BlipOptions, EarlyStopping, Encoded, GenerationConfig, Precision, Tag};
-pub use caption::{Caption, CaptionStage, Captioner};
+pub use caption::{Caption, CaptionStage, CaptionWarning, Captioner};
 pub use cx::{CancelToken, Cx, Pulse};
 pub use decode::{Decode, Decoded};
 pub use error::{Error, ErrorKind, LimitName, Result, SharedError, report};
@@ -32,7 +32,7 @@ pub use fingerprint::{Fingerprint, FingerprintStage, PerceptualHash, ThumbHash};
 pub use image;
 pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStage};
-pub use pipeline::{Analysis, ImagePipeline, ImagePipelineBuilder, Pipeline};
+pub use pipeline::{Analysis, ImagePipeline, ImagePipelineBuilder, Pipeline, Progress};
 pub use source::{Digest, Format, Source};
 pub use stage::{
     Attempt, BoxStage, CatchPanic, Map, Stage, StageExt, StageFn, StageObserver, Then, Timed,

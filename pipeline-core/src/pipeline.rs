@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::fingerprint;
 use crate::{
-    BoxStage, Caption, CaptionStage, Cx, Decode, FingerprintStage, Limits, MemoryBudget, Metadata,
-    MetadataStage, Result, Source, Stage, StageExt, StageObserver, Thumbnail, ThumbnailSpec,
-    ThumbnailStage,
+    BoxStage, Caption, CaptionStage, Cx, Decode, Decoded, Fingerprint, FingerprintStage, Limits,
+    MemoryBudget, Metadata, MetadataStage, Result, Source, Stage, StageExt, StageObserver,
+    Thumbnail, ThumbnailSpec, ThumbnailStage,
 };
 
 /// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
@@ -53,6 +53,21 @@ pub struct Analysis {
     pub caption: Option<Result<Caption>>,
 }
 
+/// What the stock pipeline has found out about a picture so far, for [`Cx::with_progress`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// The header is read; the fingerprint comes with the thumbnails.
+    Metadata(&'a Metadata),
+    /// All is done but the caption.
+    Thumbnails {
+        /// One for each [`ThumbnailSpec`], in their order.
+        thumbnails: &'a [Thumbnail],
+        /// Of the same pixels.
+        fingerprint: &'a Fingerprint,
+    },
+}
+
 /// The stock pipeline: metadata from the header, one decode, and from its pixels thumbnails, a fingerprint and a
 /// caption.
 ///
@@ -67,6 +82,7 @@ pub struct Analysis {
 /// ```
 pub struct ImagePipeline {
     stages: BoxStage<Source, Analysis>,
+    captions: Option<BoxStage<Source, Caption>>,
 }
 
 impl ImagePipeline {
@@ -79,6 +95,13 @@ impl ImagePipeline {
             captions: None,
             observer: None,
         }
+    }
+
+    /// Writes the caption alone, the same as [`Pipeline::process`] does; `None` without a captioner. For a picture whose
+    /// metadata and thumbnails are there already.
+    pub fn caption(&self, source: &Source, cx: &Cx) -> Option<Result<Caption>> {
+        let captions = self.captions.as_ref()?;
+        Some(captions.run(source, cx))
     }
 }
 
@@ -176,30 +199,150 @@ impl ImagePipelineBuilder {
             decode = decode.keep_at_least(longest_box, shorter);
         }
         let observer = || self.observer.clone();
-        let pictures = (
+        let decode = decode.catch_panic().timed(observer());
+        let captions = self
+            .captions
+            .map(|captions| captions.catch_panic().timed(observer()));
+        let metadata = MetadataStage::new()
+            .with_limits(self.limits)
+            .catch_panic()
+            .timed(observer());
+        let shown = (
             ThumbnailStage::new(self.thumbnails)
                 .catch_panic()
                 .timed(observer()),
             FingerprintStage::new().catch_panic().timed(observer()),
-            self.captions
-                .map(|captions| captions.catch_panic().timed(observer()).attempt()),
+        );
+        let pictures = (
+            Told::new::<Decoded>(shown, |(thumbnails, fingerprint)| Progress::Thumbnails {
+                thumbnails,
+                fingerprint,
+            }),
+            captions.clone().map(|captions| captions.attempt()),
         );
         let stages = (
-            MetadataStage::new()
-                .with_limits(self.limits)
-                .catch_panic()
-                .timed(observer()),
-            decode.catch_panic().timed(observer()).then(pictures),
+            Told::new::<Source>(metadata, |metadata| Progress::Metadata(metadata)),
+            decode.clone().then(pictures),
         )
-            .map(|(metadata, (thumbnails, fingerprint, caption))| Analysis {
-                metadata: Metadata {
-                    fingerprint: Some(fingerprint),
-                    ..metadata
+            .map(
+                |(metadata, ((thumbnails, fingerprint), caption))| Analysis {
+                    metadata: Metadata {
+                        fingerprint: Some(fingerprint),
+                        ..metadata
+                    },
+                    thumbnails,
+                    caption,
                 },
-                thumbnails,
-                caption,
-            })
+            )
             .boxed();
-        ImagePipeline { stages }
+        ImagePipeline {
+            stages,
+            captions: captions.map(|captions| decode.then(captions).boxed()),
+        }
+    }
+}
+
+/// A stage that tells the [`Cx`] what it found.
+struct Told<S, T> {
+    stage: S,
+    tell: T,
+}
+
+impl<S, T> Told<S, T> {
+    /// The bound is that of the implementation: a closure learns its type here.
+    fn new<In: ?Sized>(stage: S, tell: T) -> Self
+    where
+        S: Stage<In>,
+        T: Fn(&S::Out) -> Progress<'_>,
+    {
+        Self { stage, tell }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<In: ?Sized, S, T> Stage<In> for Told<S, T>
+where
+    S: Stage<In>,
+    T: Fn(&S::Out) -> Progress<'_> + Send + Sync,
+{
+    type Out = S::Out;
+
+    fn name(&self) -> &'static str {
+        self.stage.name()
+    }
+
+    fn run(&self, input: &In, cx: &Cx) -> Result<S::Out> {
+        let found = self.stage.run(input, cx)?;
+        cx.tell((self.tell)(&found));
+        Ok(found)
+    }
+
+    fn run_batch(&self, inputs: &[&In], cx: &Cx) -> Vec<Result<S::Out>> {
+        self.stage.run_batch(inputs, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::Mutex;
+
+    use image::{ImageFormat, RgbImage};
+
+    use super::*;
+    use crate::Captioner;
+
+    /// Writes the picture's width.
+    struct Measure(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Captioner for Measure {
+        fn model(&self) -> &str {
+            "measure"
+        }
+
+        fn caption(&self, picture: &RgbImage, _cx: &Cx) -> Result<Caption> {
+            self.0.lock().unwrap().push("caption");
+            Ok(Caption::new(format!("{} wide", picture.width()), "measure"))
+        }
+    }
+
+    fn source() -> Source {
+        let mut file = Cursor::new(Vec::new());
+        let picture = RgbImage::from_pixel(40, 30, image::Rgb([9, 8, 7]));
+        picture.write_to(&mut file, ImageFormat::Png).unwrap();
+        Source::from(file.into_inner())
+    }
+
+    #[test]
+    fn what_is_done_is_told_before_the_caption_is_written() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let pipeline = ImagePipeline::builder()
+            .thumbnails([ThumbnailSpec::new("small", 8)])
+            .captions(CaptionStage::new(Measure(Arc::clone(&told))))
+            .build();
+        let list = Arc::clone(&told);
+        let cx = Cx::none().with_progress(move |progress| {
+            list.lock().unwrap().push(match progress {
+                Progress::Metadata(metadata) => {
+                    assert_eq!((metadata.width, metadata.height), (40, 30));
+                    "metadata"
+                }
+                Progress::Thumbnails { thumbnails, .. } => {
+                    assert_eq!(thumbnails[0].width, 8);
+                    "thumbnails"
+                }
+            });
+        });
+        let whole = pipeline.process(&source(), &cx).unwrap();
+        assert_eq!(*told.lock().unwrap(), ["metadata", "thumbnails", "caption"]);
+        let alone = pipeline.caption(&source(), &Cx::none()).unwrap().unwrap();
+        assert_eq!(alone, whole.caption.unwrap().unwrap());
+        assert_eq!(told.lock().unwrap().len(), 4, "nothing else was done again");
+    }
+
+    #[test]
+    fn without_a_captioner_there_is_no_caption() {
+        let pipeline = ImagePipeline::builder().build();
+        assert!(pipeline.caption(&source(), &Cx::none()).is_none());
     }
 }

@@ -49,7 +49,8 @@ impl Admission {
             bytes: 0,
             receiving: Arc::clone(&self.receiving),
         };
-        let waiting = store.queue_len()?;
+        // What is done again was accepted long ago.
+        let waiting = store.uploads_in_work()?;
         Ok((waiting.saturating_add(before) < self.max_queue).then_some(place))
     }
 

@@ -1,17 +1,24 @@
 //! The REST interface: which paths there are, and what every answer has in common.
 
+mod again;
 mod around;
 mod base_url;
+mod captions;
 mod docs;
 mod error;
 mod exif;
+mod filter;
 mod form;
 mod images;
+mod json;
 mod listing;
 mod ready;
 mod refused;
 mod route;
+mod sender;
 mod service;
+mod similar;
+mod stages;
 mod thumbnails;
 mod types;
 
@@ -34,11 +41,21 @@ enum Tag {
     Service,
 }
 
-type Api = (images::Images, thumbnails::Thumbnails, service::Service);
+type Api = (
+    images::Images,
+    captions::Captions,
+    again::Again,
+    similar::Similar,
+    thumbnails::Thumbnails,
+    service::Service,
+);
 
 fn openapi(app: &App) -> OpenApiService<Api, ()> {
     let api = (
         images::Images::new(app),
+        captions::Captions::new(app),
+        again::Again::new(app),
+        similar::Similar::new(app),
         thumbnails::Thumbnails::new(app),
         service::Service::new(app),
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
-use pipeline_store::{Store, StoreConfig};
+use pipeline_store::{CaptionerId, Store, StoreConfig};
 use poem::Endpoint;
 use tokio::task::spawn_blocking;
 use tracing::Span;
@@ -78,6 +78,7 @@ impl App {
         };
         let has_captions = captions.is_some();
         let model = captions.as_ref().map(CaptionStage::model);
+        let captioner = captions.as_ref().and_then(CaptionerId::of);
         let metrics = Arc::new(Metrics::new(model));
         let observer = Arc::clone(&metrics);
         let mut pipeline = ImagePipeline::builder()
@@ -91,6 +92,7 @@ impl App {
         let settings = Settings {
             workers: config.workers.get(),
             optional_captions: config.optional_captions,
+            captioner,
             deadline: config.picture_timeout,
             lease: storage.lease,
             clock: storage.clock,

@@ -98,6 +98,7 @@ impl Metrics {
             Method::HEAD => "HEAD",
             Method::POST => "POST",
             Method::DELETE => "DELETE",
+            Method::PATCH => "PATCH",
             Method::OPTIONS => "OPTIONS",
             // Clients may make up any number of methods.
             _ => "other",

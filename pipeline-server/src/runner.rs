@@ -3,6 +3,7 @@
 //! They are plain threads, so that no caption ever holds up the async runtime that answers requests. An idle worker
 //! sleeps on a condition variable until [`Runner::wake`]. One more thread watches over them: see `watch`.
 
+mod early;
 mod outcome;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pipeline_core::ImagePipeline;
-use pipeline_store::{Clock, Store};
+use pipeline_store::{CaptionerId, Clock, Store};
 use tracing::warn;
 
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// Whether a picture may succeed without its caption.
     pub(crate) optional_captions: bool,
+    /// What writes the captions; `None` if that is not known well enough to take a caption over from the same bytes.
+    pub(crate) captioner: Option<CaptionerId>,
     /// How long the work on one picture may take.
     pub(crate) deadline: Duration,
     /// How long a worker keeps its picture without a sign of life; that of the store.

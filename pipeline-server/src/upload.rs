@@ -10,6 +10,7 @@ mod spool;
 use futures_util::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use pipeline_store::ImageId;
+use poem::Body;
 use poem::http::header;
 use tracing::debug;
 
@@ -28,11 +29,15 @@ const MAX_TEXT: usize = 1 << 20;
 /// The most files, and the most text fields, of one upload, as in the reference.
 const MAX_PARTS: u32 = 1_000;
 
-/// Receives one picture and puts it in the queue.
+/// Receives one picture and puts it in the queue. With a `key` that came before, it is the picture that came with it.
 ///
 /// # Errors
 /// Those of the upload rules; nothing is left behind then.
-pub(crate) async fn receive(app: &App, form: MultipartForm) -> Result<ImageId, ApiError> {
+pub(crate) async fn receive(
+    app: &App,
+    form: MultipartForm,
+    key: Option<String>,
+) -> Result<ImageId, ApiError> {
     let MultipartForm {
         content_type,
         content_length,
@@ -41,7 +46,7 @@ pub(crate) async fn receive(app: &App, form: MultipartForm) -> Result<ImageId, A
     } = form;
     let config = app.config();
     let mut body = BodyStream::new(body, &config.clients, config.max_upload_bytes);
-    let result = receive_body(app, &content_type, content_length, &mut body).await;
+    let result = receive_body(app, &content_type, content_length, key, &mut body).await;
     // Whatever the parser made of it, a body that was cut off was cut off for this reason.
     let result = match body.refusal() {
         Some(refusal) => Err(refusal.clone()),
@@ -58,6 +63,7 @@ async fn receive_body(
     app: &App,
     content_type: &[u8],
     content_length: Option<u64>,
+    key: Option<String>,
     body: &mut BodyStream,
 ) -> Result<ImageId, ApiError> {
     let max_bytes = app.config().max_upload_bytes;
@@ -91,7 +97,31 @@ async fn receive_body(
     }
     let last = last.ok_or(ApiError::MissingFile)?;
     let (picture, name) = last.check(app.config().strict_uploads)?;
-    picture.accept(name, place).await
+    picture.accept(name, key, place).await
+}
+
+/// Receives a body that is no picture, of at most `max` bytes, within the pace that pictures have to keep.
+///
+/// # Errors
+/// [`ApiError::TooLarge`], [`ApiError::Stalled`]; [`ApiError::Malformed`] if it breaks off.
+pub(crate) async fn receive_small(app: &App, body: Body, max: usize) -> Result<Vec<u8>, ApiError> {
+    let max_bytes = max as u64;
+    let mut body = BodyStream::new(body, &app.config().clients, max_bytes);
+    let held = body.held();
+    let mut received = Vec::new();
+    while let Some(piece) = body.next().await {
+        let Ok(piece) = piece else { break };
+        held.handed_on(piece.len());
+        received.extend_from_slice(&piece);
+        if received.len() > max {
+            body.discard();
+            return Err(ApiError::TooLarge { max_bytes });
+        }
+    }
+    match body.refusal() {
+        Some(refusal) => Err(refusal.clone()),
+        None => Ok(received),
+    }
 }
 
 /// What a part named `file` turned out to be.

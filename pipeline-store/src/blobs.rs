@@ -119,6 +119,9 @@ impl Blobs {
         job: &Job,
         thumbnails: &[Thumbnail],
     ) -> Result<Vec<String>> {
+        if thumbnails.is_empty() {
+            return Ok(Vec::new());
+        }
         let folder = self.thumbnail_folder(job.id);
         let put = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
@@ -154,6 +157,25 @@ impl Blobs {
         if !all_gone {
             doubt.keep();
         }
+    }
+
+    /// Removes thumbnails of `id` that no row names any more; where that fails, the next sweep does it.
+    pub(crate) fn remove_thumbnails(&self, id: ImageId, files: &[String], doubt: Doubt) {
+        let folder = self.thumbnail_folder(id);
+        let mut all_gone = true;
+        for file in files {
+            all_gone &= if_found(fs::remove_file(folder.join(file))).is_ok();
+        }
+        // Files of the next holder keep the folder.
+        fs::remove_dir(&folder).ok();
+        if !all_gone {
+            doubt.keep();
+        }
+    }
+
+    /// Reads a thumbnail, if it is there.
+    pub(crate) fn read_thumbnail(&self, id: ImageId, file: &str) -> Option<Vec<u8>> {
+        fs::read(self.thumbnail(id, file)).ok()
     }
 
     /// Where a thumbnail is.

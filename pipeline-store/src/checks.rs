@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use crate::ImageId;
-use crate::images::unsigned;
+use crate::read::unsigned;
+use crate::{ImageId, images, jobs};
 
 /// What the doctor looks at in an image's row.
 #[derive(Debug)]
@@ -99,18 +99,8 @@ pub(crate) fn is_in_work(conn: &Connection, seq: i64) -> Result<bool> {
 
 /// Takes the result of an image away and queues it.
 pub(crate) fn put_back_to_work(conn: &Connection, seq: i64) -> Result<()> {
-    conn.execute("DELETE FROM thumbnails WHERE image_seq = ?1", [seq])?;
-    conn.execute(
-        "UPDATE images SET state = 'processing', processed_at = NULL, took_ms = NULL, metadata = NULL, caption = NULL,
-                           caption_model = NULL, caption_error = NULL, error_code = NULL, error_message = NULL
-         WHERE seq = ?1",
-        [seq],
-    )?;
-    conn.execute(
-        "INSERT OR IGNORE INTO jobs (image_seq, state, attempts, claims) VALUES (?1, 'queued', 0, 0)",
-        [seq],
-    )?;
-    Ok(())
+    images::reopen(conn, seq)?;
+    jobs::enqueue_again(conn, seq, false)
 }
 
 /// Removes the job of an image that has its result.

@@ -80,6 +80,17 @@ impl Database {
         written.map_err(|error| self.sorted(op, error))
     }
 
+    /// Like [`Database::write`], without the wait for the disk: it survives the end of the process, but a power failure
+    /// only once a later [`Database::write`] has returned. For what can be had again.
+    pub(crate) fn write_early<T>(
+        &self,
+        op: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let written = self.writer().transaction_with("normal", work);
+        written.map_err(|error| self.sorted(op, error))
+    }
+
     /// What SQLite said, as an error of this crate.
     pub(crate) fn sorted(&self, op: &'static str, error: rusqlite::Error) -> Error {
         Error::sqlite(op, &self.path, error)
@@ -116,6 +127,17 @@ impl Writer<'_> {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
+        self.transaction_with("full", work)
+    }
+
+    fn transaction_with<T>(
+        &mut self,
+        synchronous: &str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        // Said each time, so that no failure in between can leave another setting behind.
+        self.connection
+            .pragma_update(None, "synchronous", synchronous)?;
         // The wait for this connection counts: with another program's lock on the database, callers would otherwise
         // wait for one time-out after the other.
         let left = self

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::blobs::Blobs;
 use crate::checks::{self, Row};
 use crate::store::{lock_folder, refuse_remains};
-use crate::{Error, ImageId, Result, Store, StoreConfig, images, schema};
+use crate::{Error, ImageId, Result, Store, StoreConfig, images, read, schema};
 
 const OP: &str = "examine the data folder";
 
@@ -163,7 +163,7 @@ impl Examination<'_> {
             found.push(bad());
             return Ok(());
         };
-        match images::get(&self.database, id).map_err(failed) {
+        match read::get(&self.database, id).map_err(failed) {
             Ok(_) => {}
             Err(Error::Corrupt { .. }) => found.push(bad()),
             Err(error) => return Err(error),

@@ -114,6 +114,15 @@ pub enum Error {
         /// The image.
         id: ImageId,
     },
+    /// The image is in work, and nothing may change it meanwhile.
+    #[error("image {id} is in work")]
+    InWork {
+        /// The image.
+        id: ImageId,
+    },
+    /// A key came with other bytes before; see [`Store::accept_once`](crate::Store::accept_once).
+    #[error("the key came with other bytes before")]
+    KeyReused,
     /// The job is no longer the caller's: its image was deleted, or it has a result, or it was handed back.
     #[error("the job of image {id} is no longer held")]
     JobLost {
@@ -142,6 +151,8 @@ impl Error {
             Self::Sqlite { .. } => "store-failed",
             Self::Io { .. } => "store-io-failed",
             Self::OriginalLost { .. } => "original-lost",
+            Self::InWork { .. } => "image-in-work",
+            Self::KeyReused => "idempotency-key-reused",
             Self::JobLost { .. } => "job-lost",
         }
     }

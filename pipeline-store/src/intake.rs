@@ -8,6 +8,7 @@ use rusqlite::{Transaction, ffi};
 
 use crate::conn::{Database, lock};
 use crate::images::NewImage;
+use crate::keys::{self, Known};
 use crate::{Result, images, jobs};
 
 /// Images that wait for a commit.
@@ -17,23 +18,30 @@ pub(crate) struct Intake(Mutex<Vec<Waiting>>);
 #[derive(Debug)]
 struct Waiting {
     image: NewImage,
-    answer: SyncSender<rusqlite::Result<()>>,
+    key: Option<String>,
+    answer: SyncSender<rusqlite::Result<Known>>,
 }
 
 impl Intake {
-    /// Stores `image` and queues it. `Ok` comes after the commit that it is part of.
-    pub(crate) fn store(&self, db: &Database, image: NewImage) -> Result<()> {
+    /// Stores `image` and queues it, unless `key` came with an image before. `Ok` comes after the commit that it is part
+    /// of, and says what was known of the key.
+    pub(crate) fn store(&self, db: &Database, image: NewImage, key: Option<&str>) -> Result<Known> {
         let (answer, answered) = sync_channel(1);
-        lock(&self.0).push(Waiting { image, answer });
+        lock(&self.0).push(Waiting {
+            image,
+            key: key.map(str::to_owned),
+            answer,
+        });
         let mut writer = db.writer();
         // Whoever has the writer stores all that wait, and answers before it lets go of the writer. If that was another
         // thread, there may be nothing left for this one to do.
         let batch = std::mem::take(&mut *lock(&self.0));
         if !batch.is_empty() {
             let stored = writer.transaction(|tx| insert(tx, &batch));
-            for waiting in batch {
+            for (index, waiting) in batch.into_iter().enumerate() {
+                let known = stored.as_ref().map(|known| known[index]);
                 // It waits for the writer, so it is there to listen.
-                waiting.answer.send(copy(&stored)).ok();
+                waiting.answer.send(known.map_err(copy)).ok();
             }
         }
         drop(writer);
@@ -44,17 +52,25 @@ impl Intake {
     }
 }
 
-fn insert(tx: &Transaction<'_>, batch: &[Waiting]) -> rusqlite::Result<()> {
-    for Waiting { image, .. } in batch {
+fn insert(tx: &Transaction<'_>, batch: &[Waiting]) -> rusqlite::Result<Vec<Known>> {
+    let one = |Waiting { image, key, .. }: &Waiting| {
+        if let Some(key) = key {
+            let known = keys::look_up(tx, key, &image.sha256)?;
+            if known != Known::New {
+                return Ok(known);
+            }
+            keys::remember(tx, key, &image.sha256, image.id)?;
+        }
         let seq = images::insert(tx, image)?;
         jobs::enqueue(tx, seq)?;
-    }
-    Ok(())
+        Ok(Known::New)
+    };
+    batch.iter().map(one).collect()
 }
 
-/// The same answer for another sender; the library's own type cannot be cloned.
-fn copy(result: &rusqlite::Result<()>) -> rusqlite::Result<()> {
-    result.as_ref().copied().map_err(|error| match error {
+/// The same error for another sender; the library's own type cannot be cloned.
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
         rusqlite::Error::SqliteFailure(code, text) => {
             rusqlite::Error::SqliteFailure(*code, text.clone())
         }
@@ -62,7 +78,7 @@ fn copy(result: &rusqlite::Result<()>) -> rusqlite::Result<()> {
             ffi::Error::new(ffi::SQLITE_ERROR),
             Some(other.to_string()),
         ),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +115,7 @@ mod tests {
         let send = || {
             let image = image();
             let id = image.id;
-            let stored = intake.store(db, image);
+            let stored = intake.store(db, image, None).map(drop);
             let seen = db.read("look", |tx| images::exists(tx, id)).unwrap();
             (stored, seen)
         };
@@ -145,7 +161,7 @@ mod tests {
             assert!(!seen);
         }
         other.execute_batch("ROLLBACK").unwrap();
-        intake.store(&db, image()).unwrap();
+        intake.store(&db, image(), None).unwrap();
         assert_eq!(db.read("count", |tx| jobs::count(tx)).unwrap(), 1);
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::Job;
-use crate::images::{damaged, unsigned};
+use crate::read::{damaged, unsigned};
 
 /// Puts an image at the end of the queue.
 pub(crate) fn enqueue(conn: &Connection, seq: i64) -> Result<()> {
@@ -15,7 +15,18 @@ pub(crate) fn enqueue(conn: &Connection, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes the oldest image that waits.
+/// Queues an image that has had its result, at its old place or behind all uploads; its last holder's number is not given
+/// again.
+pub(crate) fn enqueue_again(conn: &Connection, seq: i64, behind: bool) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO jobs (image_seq, state, attempts, claims, again)
+         SELECT seq, 'queued', 0, claims, ?2 FROM images WHERE seq = ?1",
+    )?
+    .execute(params![seq, behind])?;
+    Ok(())
+}
+
+/// Takes the oldest image that waits, new ones first.
 pub(crate) fn claim(
     conn: &Connection,
     worker: &str,
@@ -23,8 +34,8 @@ pub(crate) fn claim(
 ) -> Result<Option<Job>> {
     conn.prepare_cached(
         "UPDATE jobs SET state = 'running', attempts = attempts + 1, claims = claims + 1, worker = ?1, lease_until = ?2
-         WHERE image_seq = (SELECT image_seq FROM jobs WHERE state = 'queued' ORDER BY image_seq LIMIT 1)
-         RETURNING image_seq, (SELECT id FROM images WHERE seq = image_seq), attempts, claims",
+         WHERE image_seq = (SELECT image_seq FROM jobs WHERE state = 'queued' ORDER BY again, image_seq LIMIT 1)
+         RETURNING image_seq, (SELECT id FROM images WHERE seq = image_seq), attempts, claims, again",
     )?
     .query_row(params![worker, lease_until.as_millisecond()], |row| {
         let id: String = row.get(1)?;
@@ -33,6 +44,7 @@ pub(crate) fn claim(
             id: id.parse().map_err(damaged)?,
             attempt: row.get(2)?,
             claim: row.get(3)?,
+            again: row.get(4)?,
         })
     })
     .optional()
@@ -83,6 +95,14 @@ pub(crate) fn count(conn: &Connection) -> Result<u64> {
     unsigned(count)
 }
 
+/// The number of uploads in work, claimed or not. Images that are done again are not meant.
+pub(crate) fn count_new(conn: &Connection) -> Result<u64> {
+    let count = conn
+        .prepare_cached("SELECT count(*) FROM jobs WHERE again = 0")?
+        .query_row([], |row| row.get(0))?;
+    unsigned(count)
+}
+
 /// How many leases run out at `now` or earlier, or how many there are.
 pub(crate) fn ending(conn: &Connection, now: Option<Timestamp>) -> Result<u64> {
     let now = now.map_or(i64::MAX, Timestamp::as_millisecond);
@@ -95,8 +115,8 @@ pub(crate) fn ending(conn: &Connection, now: Option<Timestamp>) -> Result<u64> {
 /// What became of claimed images whose workers are gone.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// The numbers of those that had their last attempt. Their jobs are gone.
-    pub(crate) given_up: Vec<i64>,
+    /// The numbers of those that had their last attempt, and of their last claims. Their jobs are gone.
+    pub(crate) given_up: Vec<(i64, u32)>,
     /// How many wait again.
     pub(crate) waiting: usize,
 }
@@ -111,9 +131,10 @@ pub(crate) fn end_leases(
     let now = now.map_or(i64::MAX, Timestamp::as_millisecond);
     let given_up = conn
         .prepare_cached(
-            "DELETE FROM jobs WHERE state = 'running' AND lease_until <= ?1 AND attempts >= ?2 RETURNING image_seq",
+            "DELETE FROM jobs WHERE state = 'running' AND lease_until <= ?1 AND attempts >= ?2
+             RETURNING image_seq, claims",
         )?
-        .query_map(params![now, attempts], |row| row.get(0))?
+        .query_map(params![now, attempts], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_>>()?;
     let waiting = conn
         .prepare_cached(

@@ -2,6 +2,7 @@
 
 mod beside;
 mod blobs;
+mod captions;
 mod checks;
 mod clock;
 mod config;
@@ -9,12 +10,16 @@ mod conn;
 pub mod doctor;
 mod error;
 mod fail_point;
+mod find;
 mod id;
 mod images;
 mod intake;
 mod jobs;
+mod keys;
 mod model;
+mod read;
 mod schema;
+mod stages;
 mod stats;
 mod store;
 mod upload;
@@ -25,6 +30,10 @@ pub use error::{Error, Result};
 #[cfg(feature = "fail-points")]
 pub use fail_point::fail_point;
 pub use id::{Cursor, ImageId, ParseError};
-pub use model::{ImageRecord, ImageState, Job, Listing, Outcome, Page, Stats, ThumbnailInfo};
-pub use store::Store;
+pub use model::{
+    CaptionRecord, CaptionSource, CaptionerId, Filter, ImageRecord, ImageState, Job, Listing,
+    MinuteStats, Outcome, Page, Partial, Reprocessed, Similar, StageName, StageRecord, StageState,
+    StageStats, Stages, Stats, Status, ThumbnailInfo,
+};
+pub use store::{Kept, Reused, Store};
 pub use upload::Upload;

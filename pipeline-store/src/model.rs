@@ -1,5 +1,9 @@
 //! What goes into a store and what comes out. No SQL, no files.
 
+mod caption;
+mod filter;
+mod stage;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -7,6 +11,11 @@ use jiff::Timestamp;
 use pipeline_core::{Caption, Metadata, Thumbnail};
 
 use crate::{Cursor, ImageId};
+
+pub use caption::{CaptionRecord, CaptionSource, CaptionerId};
+pub(crate) use filter::hash_of;
+pub use filter::{Filter, Reprocessed, Similar, Status};
+pub use stage::{MinuteStats, StageName, StageRecord, StageState, StageStats, Stages};
 
 /// An image as the store knows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +33,22 @@ pub struct ImageRecord {
     pub created_at: Timestamp,
     /// How far the work is.
     pub state: ImageState,
+    /// How far it is, stage by stage.
+    pub stages: Stages,
+    /// What is there while the work goes on; `None` once it has ended.
+    pub partial: Option<Partial>,
+    /// The caption that holds, with where it comes from. It may be older than the last work on the image.
+    pub caption: Option<CaptionRecord>,
+}
+
+/// What was found out about an image that is still in work.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Partial {
+    /// Facts from the header, and the fingerprint once there are thumbnails.
+    pub metadata: Option<Metadata>,
+    /// The thumbnails, in the order in which they were made; empty before they are.
+    pub thumbnails: Vec<ThumbnailInfo>,
 }
 
 /// How far the work on an image is.
@@ -41,7 +66,7 @@ pub enum ImageState {
         metadata: Metadata,
         /// The thumbnails, in the order in which they were made.
         thumbnails: Vec<ThumbnailInfo>,
-        /// The caption and the model that wrote it, if there is one.
+        /// The caption and the model that wrote it, if there is one; "human" for a person.
         caption: Option<Caption>,
         /// Why there is no caption, if one was wanted.
         caption_error: Option<String>,
@@ -90,12 +115,12 @@ pub struct Listing {
     pub images: Vec<ImageRecord>,
     /// Where the next page starts; `None` on the last page.
     pub next: Option<Cursor>,
-    /// The number of images in the store, whatever the page.
+    /// The number of images that the filter holds for, whatever the page.
     pub total: u64,
 }
 
 /// Counts and timings over all images, as of one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// All images, those still in work included.
@@ -107,6 +132,10 @@ pub struct Stats {
     /// The mean time of the images that succeeded or failed, in seconds, not rounded; `None` before the first.
     /// Images whose time is not known, because the process ended during the work, are left out.
     pub average_processing: Option<f64>,
+    /// The stages' own times, in the order of [`StageName::ALL`].
+    pub stages: [StageStats; 3],
+    /// The last 60 minutes, the present one last.
+    pub recent: Vec<MinuteStats>,
 }
 
 /// The right to work on one image, given by [`Store::claim`](crate::Store::claim).
@@ -121,6 +150,7 @@ pub struct Job {
     pub(crate) id: ImageId,
     pub(crate) attempt: u32,
     pub(crate) claim: u32,
+    pub(crate) again: bool,
 }
 
 impl Job {

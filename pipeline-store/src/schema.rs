@@ -11,6 +11,7 @@ use crate::{Error, Result};
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_init.sql")),
     M::up(include_str!("../migrations/0002_leases.sql")),
+    M::up(include_str!("../migrations/0003_find.sql")).foreign_key_check(),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -34,7 +35,15 @@ pub(crate) fn check_version(conn: &Connection, path: &Path) -> Result<u32> {
 
 /// Brings the database to [`LATEST`].
 pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
-    MIGRATIONS.to_latest(conn).map_err(|error| match error {
+    // A step that makes a table anew must not take the rows along that belong to its rows. It checks the links itself.
+    let links = |conn: &Connection, on: bool| {
+        conn.pragma_update(None, "foreign_keys", on)
+            .map_err(|e| Error::sqlite("open the database", path, e))
+    };
+    links(conn, false)?;
+    let migrated = MIGRATIONS.to_latest(conn);
+    links(conn, true)?;
+    migrated.map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => {
             match Error::sqlite("bring the database up to date", path, err) {
                 Error::Sqlite { source, .. } => Error::Migrate {
@@ -103,12 +112,34 @@ mod tests {
         assert_eq!(
             names,
             [
+                "table captions on captions",
+                "index captions_by_image on captions",
+                "table image_text on image_text",
+                "table image_text_config on image_text_config",
+                "table image_text_data on image_text_data",
+                "table image_text_docsize on image_text_docsize",
+                "table image_text_idx on image_text_idx",
+                "trigger image_text_added on images",
+                "trigger image_text_changed on images",
+                "trigger image_text_removed on images",
                 "table images on images",
+                "index images_by_arrival on images",
+                "index images_by_camera on images",
+                "index images_by_caption on images",
+                "index images_by_digest on images",
+                "index images_by_end on images",
+                "index images_by_format on images",
+                "index images_by_look on images",
+                "index images_by_size on images",
                 "index images_by_state on images",
+                "index images_in_state on images",
                 "table jobs on jobs",
                 "index jobs_queued on jobs",
                 "index jobs_running on jobs",
+                "table stages on stages",
                 "table thumbnails on thumbnails",
+                "table upload_keys on upload_keys",
+                "index upload_keys_by_age on upload_keys",
             ]
         );
     }

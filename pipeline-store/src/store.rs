@@ -1,5 +1,8 @@
 //! The store: rows and files kept in step.
 
+mod captions;
+mod early;
+mod find;
 mod mend;
 mod sweep;
 #[cfg(test)]
@@ -11,17 +14,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::beside::beside;
 use crate::blobs::{Blobs, create_folder, sync};
 use crate::conn::Database;
 use crate::fail_point::fail_point;
 use crate::images::NewImage;
 use crate::intake::Intake;
+use crate::keys::Known;
 use crate::upload::Received;
 use crate::{
-    Clock, Error, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload, images,
-    stats,
+    Clock, Error, Filter, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload,
+    images, keys, read, stats,
 };
+
+pub use early::{Kept, Reused};
 
 /// An image whose work came to no end this often is given up: it may be what ends or hangs the process.
 const MAX_ATTEMPTS: u32 = 2;
@@ -107,6 +115,20 @@ impl Store {
     /// # Errors
     /// [`Error::Full`] and [`Error::Busy`] if trying again later may help; [`Error::Io`] or [`Error::Sqlite`] if not.
     pub fn accept(&self, upload: Upload, original_name: &str) -> Result<ImageId> {
+        self.accept_once(upload, original_name, None)
+    }
+
+    /// Like [`Store::accept`] for a sender that may send the same file twice, not knowing whether it came through: within
+    /// 24 hours, the same `key` with the same bytes is the image that is there already.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] if the key came with other bytes before; else as [`Store::accept`].
+    pub fn accept_once(
+        &self,
+        upload: Upload,
+        original_name: &str,
+        key: Option<&str>,
+    ) -> Result<ImageId> {
         let blobs = &self.inner.blobs;
         let Received {
             file,
@@ -123,11 +145,18 @@ impl Store {
         let doubt = blobs.doubt(id)?;
         let result = blobs
             .place_original(id, file)
-            .and_then(|()| self.store_upload(image));
+            .and_then(|()| self.store_upload(image, key));
         match result {
-            Ok(()) => {
+            Ok(Known::New) => {
                 fail_point("committed").ok();
                 Ok(id)
+            }
+            Ok(known) => {
+                blobs.undo(id, doubt);
+                match known {
+                    Known::Same(first) => Ok(first),
+                    _ => Err(Error::KeyReused),
+                }
             }
             Err(error) => {
                 blobs.undo(id, doubt);
@@ -140,17 +169,21 @@ impl Store {
     ///
     /// A power failure in between may leave a row whose file is damaged. Its sender has had no answer, and
     /// [`Store::original`] compares the digest.
-    fn store_upload(&self, image: NewImage) -> Result<()> {
+    fn store_upload(&self, image: NewImage, key: Option<&str>) -> Result<Known> {
         let Inner {
             db, blobs, intake, ..
         } = &*self.inner;
         let id = image.id;
-        let (synced, stored) = beside(|| blobs.sync_original(id), || intake.store(db, image));
-        stored?;
-        if synced.is_err() {
-            db.write("take back the upload", |tx| images::delete(tx, id))?;
+        let (synced, stored) = beside(|| blobs.sync_original(id), || intake.store(db, image, key));
+        let known = stored?;
+        if let Err(error) = synced {
+            db.write("take back the upload", |tx| {
+                keys::forget(tx, id)?;
+                images::delete(tx, id)
+            })?;
+            return Err(error);
         }
-        synced
+        Ok(known)
     }
 
     /// One image, or `None` if there is none of that name.
@@ -158,9 +191,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub fn image(&self, id: ImageId) -> Result<Option<ImageRecord>> {
-        self.inner
-            .db
-            .read("read an image", |tx| images::get(tx, id))
+        self.inner.db.read("read an image", |tx| read::get(tx, id))
     }
 
     /// Images, newest first.
@@ -168,9 +199,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub fn list(&self, page: &Page) -> Result<Listing> {
-        self.inner
-            .db
-            .read("list images", |tx| images::list(tx, page))
+        self.find(&Filter::default(), page)
     }
 
     /// The file of a thumbnail, or `None` if there is no such image, thumbnail or file.
@@ -192,7 +221,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub fn stats(&self) -> Result<Stats> {
-        self.inner.db.read("count images", |tx| stats::get(tx))
+        let now = Timestamp::now();
+        self.inner.db.read("count images", |tx| stats::get(tx, now))
     }
 
     /// Removes an image: its row, its result, its job and its files. `false` if there is none of that name.

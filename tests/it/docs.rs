@@ -33,25 +33,26 @@ fn every_path_of_the_document_exists_and_allows_what_it_says() {
     let document = server.get("/openapi.json").json();
     for (path, operations) in document["paths"].as_object().unwrap() {
         let real = path.replace("{image_id}", &id).replace("{size}", "small");
-        let reply = server.request("PATCH", &real).send();
+        let reply = server.request("PUT", &real).send();
         let mut documented: Vec<String> = operations
             .as_object()
             .unwrap()
             .keys()
             .map(|method| method.to_uppercase())
             .collect();
-        documented.push("HEAD".to_owned());
+        if operations.get("get").is_some() {
+            documented.push("HEAD".to_owned());
+        }
         documented.sort();
         assert_eq!(
             reply.header("allow"),
             Some(&*documented.join(", ")),
             "{path}"
         );
-        let status = server.get(&real).status.to_string();
-        assert!(
-            operations["get"]["responses"].get(&status).is_some(),
-            "{path}: {status}"
-        );
+        if let Some(get) = operations.get("get") {
+            let status = server.get(&real).status.to_string();
+            assert!(get["responses"].get(&status).is_some(), "{path}: {status}");
+        }
     }
 }
 

@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod access;
+mod again;
 mod blip_folder;
 mod blip_reference;
+mod captions;
 #[path = "../http/chunked.rs"]
 mod chunked;
 mod docs;
+mod early;
 mod envelope;
 mod fast;
+mod find;
 mod fingerprints;
 mod http;
 mod lifecycle;

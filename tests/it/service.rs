@@ -79,7 +79,7 @@ fn a_wrong_method_is_told_the_right_ones() {
         ("POST", "/", "GET, HEAD"),
         ("DELETE", "/api/images", "GET, HEAD, POST"),
         ("PUT", "/api/images", "GET, HEAD, POST"),
-        ("POST", "/api/images/x", "DELETE, GET, HEAD"),
+        ("POST", "/api/images/x", "DELETE, GET, HEAD, PATCH"),
         ("DELETE", "/api/images/x/thumbnails/small", "GET, HEAD"),
         ("POST", "/api/stats", "GET, HEAD"),
     ];

@@ -2,18 +2,20 @@
 
 use serde_json::json;
 
-use crate::support::{Gate, PHOTO, Server};
+use crate::support::{Gate, PHOTO, Server, stats_without_additions};
 
 #[test]
 fn without_pictures_all_is_zero() {
     let server = Server::start();
     let reply = server.get("/api/stats");
-    reply.expect(
-        200,
-        &json!({"total": 0, "failed": 0, "success_rate": "0.00%", "average_processing_time_seconds": 0.0}),
+    assert_eq!(
+        stats_without_additions(reply.json()),
+        json!({"total": 0, "failed": 0, "success_rate": "0.00%", "average_processing_time_seconds": 0.0})
     );
     assert!(
-        reply.text().contains("0.0"),
+        reply
+            .text()
+            .contains("\"average_processing_time_seconds\":0.0,"),
         "a float, not an integer: {}",
         reply.text()
     );
@@ -36,7 +38,7 @@ fn successes_failures_and_pictures_in_work_are_counted() {
     server.process(PHOTO);
     server.process(b"hello");
     assert_eq!(counted(), (Some(3), Some(1), "66.67%".into()));
-    let stats = server.stats();
+    let stats = stats_without_additions(server.stats());
     assert_eq!(stats.as_object().unwrap().len(), 4);
 }
 

@@ -196,6 +196,27 @@ pub(crate) fn id_of(reply: &Reply) -> String {
     body["image_id"].as_str().unwrap().to_owned()
 }
 
+/// An envelope without the fields that were added to the contract, which have to be there.
+#[track_caller]
+pub(crate) fn without_additions(mut envelope: Value) -> Value {
+    let data = envelope["data"].as_object_mut().unwrap();
+    for added in ["uploaded_at", "stages"] {
+        assert!(data.remove(added).is_some(), "{added} is missing");
+    }
+    data.remove("caption_info");
+    envelope
+}
+
+/// The statistics without what was added to the contract, which has to be there.
+#[track_caller]
+pub(crate) fn stats_without_additions(mut stats: Value) -> Value {
+    let fields = stats.as_object_mut().unwrap();
+    for added in ["stages", "recent"] {
+        assert!(fields.remove(added).is_some(), "{added} is missing");
+    }
+    stats
+}
+
 /// Waits for what has no event to wait for: something that the server does after a connection is gone.
 #[track_caller]
 pub(crate) fn until(condition: impl Fn() -> bool) {

@@ -33,11 +33,9 @@ use self::ops::{Memory, picture};
 use self::sentence::Sentence;
 #[cfg(feature = "tiny")]
 use self::weights::Weights;
-use super::search::{self, Decoder, GenerationConfig};
+use super::search::{self, Decoder, Found, GenerationConfig};
+use super::warning::NOTHING;
 use crate::{Caption, Captioner, Cx, Error, Result};
-
-/// What stands for a caption when the model has nothing to say.
-const NOTHING: &str = "No caption generated.";
 
 /// A BLIP captioning model. Clones share the weights; any number of threads may use it at once.
 ///
@@ -89,7 +87,8 @@ impl Blip {
         Files::read(dir)
             .and_then(|files| {
                 let (weights, name) = files::open_weights(dir, &options.place())?;
-                Model::load(&id, &files, &weights, name, options)
+                let sha256 = files::sha256(&dir.join(name))?;
+                Model::load(&id, &files, &weights, name, sha256, options)
             })
             .map(Self::from)
             .map_err(|(doing, fault)| Error::model(id, doing, fault))
@@ -113,7 +112,10 @@ impl Blip {
         let id = options.model.as_deref().unwrap_or(tiny::NAME);
         Weights::embedded(tiny::WEIGHTS, &options.place())
             .map_err(|e| (files::opening(tiny::NAME), e))
-            .and_then(|weights| Model::load(id, &tiny::files(), &weights, tiny::NAME, options))
+            .and_then(|weights| {
+                let sha256 = tiny::WEIGHTS_SHA256.to_owned();
+                Model::load(id, &tiny::files(), &weights, tiny::NAME, sha256, options)
+            })
             .map(Self::from)
             .map_err(|(doing, fault)| Error::model(id, doing, fault))
     }
@@ -181,6 +183,17 @@ impl Blip {
         config: &GenerationConfig,
         cx: &Cx,
     ) -> Result<Vec<u32>> {
+        self.find(encoded, prompt_ids, config, cx)
+            .map(|found| found.ids)
+    }
+
+    fn find(
+        &self,
+        encoded: &Encoded,
+        prompt_ids: &[u32],
+        config: &GenerationConfig,
+        cx: &Cx,
+    ) -> Result<Found> {
         let model = &*self.model;
         config
             .check()
@@ -243,6 +256,14 @@ impl Captioner for Blip {
         &self.model.id
     }
 
+    fn weights_sha256(&self) -> Option<&str> {
+        Some(&self.model.weights_sha256)
+    }
+
+    fn settings(&self) -> Option<&str> {
+        Some(&self.model.settings)
+    }
+
     fn detail(&self) -> Option<u32> {
         u32::try_from(self.model.preprocessor.side()).ok()
     }
@@ -251,10 +272,13 @@ impl Captioner for Blip {
         cx.check()?;
         let encoded = self.encode(&self.preprocess(picture)?, cx)?;
         let (prompt, generation) = (self.prompt_ids(), self.generation());
-        let ids = self.generate(&encoded, prompt, generation, cx)?;
+        let Found { ids, score } = self.find(&encoded, prompt, generation, cx)?;
         // By number, not by text: what the model wrote may look like its prompt.
         let text = self.text(&ids[1 + prompt.len()..])?;
-        Ok(Caption::new(text, self.model()))
+        Ok(Caption {
+            score,
+            ..Caption::new(text, self.model())
+        })
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) enum ApiError {
     TooManyRequests { seconds: u32 },
     BadLimit { input: String },
     BadCursor { input: String },
+    BadFilter { name: &'static str, input: String },
+    BadBody { field: &'static str, why: String },
+    InWork,
+    BadKeyText,
+    KeyReused,
     StorageBusy,
     StorageFull,
     StorageUnavailable,
@@ -69,13 +74,17 @@ impl ApiError {
             Self::NotFound | Self::ImageNotFound | Self::ThumbnailNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
-            Self::NotReady => StatusCode::CONFLICT,
+            Self::NotReady | Self::InWork => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MissingFile
             | Self::NotAFile { .. }
             | Self::BadLimit { .. }
-            | Self::BadCursor { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::BadCursor { .. }
+            | Self::BadFilter { .. }
+            | Self::BadBody { .. }
+            | Self::BadKeyText
+            | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoKey | Self::BadKey => StatusCode::UNAUTHORIZED,
             Self::ReadOnlyKey => StatusCode::FORBIDDEN,
             Self::QueueFull | Self::TooManyUploads | Self::TooManyRequests { .. } => {
@@ -117,6 +126,11 @@ impl ApiError {
             Self::TooManyRequests { .. } => "too-many-requests",
             Self::BadLimit { .. } => "bad-limit",
             Self::BadCursor { .. } => "bad-cursor",
+            Self::BadFilter { .. } => "bad-filter",
+            Self::BadBody { .. } => "bad-body",
+            Self::InWork => "image-in-work",
+            Self::BadKeyText => "bad-idempotency-key",
+            Self::KeyReused => "idempotency-key-reused",
             Self::StorageBusy => "storage-busy",
             Self::StorageFull => "storage-full",
             Self::StorageUnavailable => "storage-unavailable",
@@ -130,6 +144,7 @@ impl ApiError {
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::ImageNotFound => "Image not found.",
             Self::UnknownSize => "size must be 'small' or 'medium'.",
+            Self::InWork => "The image is being processed. Try again later.",
             Self::NotReady => "Thumbnails not ready (processing not successful).",
             Self::ThumbnailNotFound => "Thumbnail not found.",
             Self::BadRange { .. } => "The range lies outside of the thumbnail.",
@@ -180,6 +195,21 @@ impl ApiError {
                 let msg = "Input should be a cursor from a Link header";
                 return Detail::issue("value_error", ["query", "cursor"], msg, Some(input));
             }
+            Self::BadFilter { name, input } => {
+                let msg = "Input should be a value that this filter knows";
+                return Detail::issue("value_error", ["query", name], msg, Some(input));
+            }
+            Self::BadBody { field, why } => {
+                return Detail::issue("value_error", ["body", field], why, None);
+            }
+            Self::BadKeyText => {
+                let msg = "Input should be 1 to 255 visible ASCII characters";
+                return Detail::issue("value_error", ["header", "Idempotency-Key"], msg, None);
+            }
+            Self::KeyReused => {
+                let msg = "The key came with another file before";
+                return Detail::issue("value_error", ["header", "Idempotency-Key"], msg, None);
+            }
         };
         Detail::Text(text.to_owned())
     }
@@ -201,6 +231,8 @@ impl From<pipeline_store::Error> for ApiError {
         use pipeline_store::Error as Store;
         match &error {
             Store::Busy { .. } => Self::StorageBusy,
+            Store::InWork { .. } => Self::InWork,
+            Store::KeyReused => Self::KeyReused,
             Store::Full { .. } => {
                 error!(
                     code = error.code(),

@@ -3,13 +3,15 @@
 use std::num::NonZeroUsize;
 
 use pipeline_store::{ImageId, Page};
-use poem_openapi::param::{Path, Query};
+use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::base_url::BaseUrl;
+use super::filter::{FilterParams, escaped};
 use super::listing::{ImageArray, MOST, Writer};
 use super::refused::{Refusals, Refused};
+use super::sender::Sender;
 use super::types::{Accepted, Image};
 use super::{ApiError, MultipartForm, Tag};
 use crate::{App, upload};
@@ -31,8 +33,18 @@ impl Images {
     ///
     /// It is stored durably and processed in the background; read it by its id to see how far it is.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
-    async fn upload(&self, form: MultipartForm) -> Result<Json<Accepted>, Refused<Upload>> {
-        let result = upload::receive(&self.app, form).await;
+    async fn upload(
+        &self,
+        sender: Sender,
+        /// A text of the client's choice: the same one with the same file, within 24 hours, is the same upload.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<String>>,
+        form: MultipartForm,
+    ) -> Result<Json<Accepted>, Refused<Upload>> {
+        let result = match sender.upload_key(key.0) {
+            Ok(key) => upload::receive(&self.app, form, key).await,
+            Err(refusal) => Err(refusal),
+        };
         let outcome = result.as_ref().map_or_else(ApiError::code, |_| "accepted");
         self.app.metrics().upload(outcome);
         Ok(Json(Accepted::new(result?)))
@@ -40,8 +52,13 @@ impl Images {
 
     /// List pictures, newest first
     ///
-    /// All of them, unless `limit` or `cursor` is given; then the header `Link` leads to the next page.
+    /// All of them, unless `limit` or `cursor` is given; then the header `Link` leads to the next page. Filters hold
+    /// together, and one without a value is none.
     #[oai(path = "/", method = "get", operation_id = "list_images")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each parameter is documented for itself"
+    )]
     async fn list(
         &self,
         base: BaseUrl,
@@ -49,18 +66,48 @@ impl Images {
         limit: Query<Option<String>>,
         /// Where the page starts, from the `Link` header of the page before.
         cursor: Query<Option<String>>,
+        /// Words of the caption and the file name; the last one may be cut off.
+        q: Query<Option<String>>,
+        /// `processing`, `success` or `failed`.
+        status: Query<Option<String>>,
+        /// `jpg` or `png`.
+        format: Query<Option<String>>,
+        /// A part of the camera's maker or model.
+        camera: Query<Option<String>>,
+        /// `true` or `false`.
+        has_caption: Query<Option<String>>,
+        /// The size of the file in bytes, at the least.
+        min_bytes: Query<Option<String>>,
+        /// The size of the file in bytes, at the most.
+        max_bytes: Query<Option<String>>,
+        /// Uploaded then or later; a time as in RFC 3339.
+        since: Query<Option<String>>,
+        /// Uploaded then or earlier; a time as in RFC 3339.
+        until: Query<Option<String>>,
     ) -> Result<List, Refused<Pages>> {
         let paged = limit.is_some() || cursor.is_some();
-        let writer = Writer::new(&self.app, base);
-        let listing = writer.read(page(limit.0.as_deref(), cursor.0)?).await?;
+        let page = page(limit.0.as_deref(), cursor.0)?;
+        let given = FilterParams::new([
+            ("q", q.0),
+            ("status", status.0),
+            ("format", format.0),
+            ("camera", camera.0),
+            ("has_caption", has_caption.0),
+            ("min_bytes", min_bytes.0),
+            ("max_bytes", max_bytes.0),
+            ("since", since.0),
+            ("until", until.0),
+        ]);
+        let writer = Writer::new(&self.app, base, given.filter()?);
+        let listing = writer.read(page).await?;
+        let total = (paged || !given.is_empty()).then_some(listing.total);
         if !paged {
-            return Ok(List::Page(writer.all(listing), None, None));
+            return Ok(List::Page(writer.all(listing), None, total));
         }
         let next = listing
             .next
-            .map(|next| link(writer.base(), limit.0.as_deref(), &next.to_string()));
-        let total = listing.total;
-        Ok(List::Page(writer.page(listing), next, Some(total)))
+            .map(|next| link(writer.base(), limit.0.as_deref(), &next.to_string(), &given));
+        Ok(List::Page(writer.page(listing), next, total))
     }
 
     /// Read a picture
@@ -111,7 +158,7 @@ enum List {
         /// The next page, with `rel="next"`; only with `limit` or `cursor`.
         #[oai(header = "Link")]
         Option<String>,
-        /// The number of all pictures; only with `limit` or `cursor`.
+        /// The number of all pictures that the filters hold for; only with `limit`, `cursor` or a filter.
         #[oai(header = "X-Total-Count")]
         Option<u64>,
     ),
@@ -149,9 +196,10 @@ fn page(limit: Option<&str>, cursor: Option<String>) -> Result<Page, ApiError> {
     })
 }
 
-fn link(base: &BaseUrl, limit: Option<&str>, cursor: &str) -> String {
-    let limit = limit.map_or_else(String::new, |limit| format!("limit={limit}&"));
-    let url = base.join(&format!("/api/images?{limit}cursor={cursor}"));
+fn link(base: &BaseUrl, limit: Option<&str>, cursor: &str, given: &FilterParams) -> String {
+    let limit = limit.map_or_else(String::new, |limit| format!("limit={}&", escaped(limit)));
+    let filters = given.query();
+    let url = base.join(&format!("/api/images?{limit}cursor={cursor}{filters}"));
     format!("<{url}>; rel=\"next\"")
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
-use pipeline_store::{Cursor, Listing, Page};
+use pipeline_store::{Cursor, Filter, Listing, Page};
 use poem::http::header;
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::payload::Payload;
@@ -30,13 +30,15 @@ pub(super) struct ImageArray(Body);
 pub(super) struct Writer {
     app: App,
     base: BaseUrl,
+    filter: Filter,
 }
 
 impl Writer {
-    pub(super) fn new(app: &App, base: BaseUrl) -> Self {
+    pub(super) fn new(app: &App, base: BaseUrl, filter: Filter) -> Self {
         Self {
             app: app.clone(),
             base,
+            filter,
         }
     }
 
@@ -45,8 +47,9 @@ impl Writer {
     }
 
     pub(super) async fn read(&self, page: Page) -> Result<Listing, ApiError> {
+        let filter = self.filter.clone();
         self.app
-            .blocking(move |app| Ok(app.store().list(&page)?))
+            .blocking(move |app| Ok(app.store().find(&filter, &page)?))
             .await
     }
 

@@ -106,7 +106,7 @@ fn disk(app: &App) -> &'static str {
 }
 
 fn queue(app: &App) -> &'static str {
-    match app.store().queue_len() {
+    match app.store().uploads_in_work() {
         Ok(waiting) if waiting >= app.config().max_queue => "full",
         Ok(_) => OK,
         Err(error) => {

@@ -29,7 +29,11 @@ impl Route {
             ["openapi.json"] => ("/openapi.json", READ),
             ["api", "stats"] => ("/api/stats", READ),
             ["api", "images"] => ("/api/images", "GET, HEAD, POST"),
-            ["api", "images", _] => ("/api/images/{image_id}", "DELETE, GET, HEAD"),
+            ["api", "images", "reprocess"] => ("/api/images/reprocess", "POST"),
+            ["api", "images", _] => ("/api/images/{image_id}", "DELETE, GET, HEAD, PATCH"),
+            ["api", "images", _, "captions"] => ("/api/images/{image_id}/captions", READ),
+            ["api", "images", _, "similar"] => ("/api/images/{image_id}/similar", READ),
+            ["api", "images", _, "reprocess"] => ("/api/images/{image_id}/reprocess", "POST"),
             ["api", "images", _, "thumbnails", _] => {
                 ("/api/images/{image_id}/thumbnails/{size}", READ)
             }

@@ -10,7 +10,7 @@ use pipeline_store::ImageState;
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::web::headers::{ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange, LastModified};
 use poem::{IntoResponse, Response};
-use poem_openapi::param::Path;
+use poem_openapi::param::{Path, Query};
 use poem_openapi::registry::{
     MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
 };
@@ -49,15 +49,28 @@ impl Thumbnails {
         image_id: Path<String>,
         /// `small` fits into 256 × 256 pixels, `medium` into 512 × 512.
         size: Path<String>,
+        /// `true` also shows thumbnails of a picture that is still in work.
+        early: Query<Option<String>>,
     ) -> Result<Reply, Refused<Thumbnail>> {
         // The order of the checks is part of the contract: size, id, status, file.
         if !THUMBNAILS.iter().any(|(name, ..)| *name == *size) {
             return Err(ApiError::UnknownSize.into());
         }
         let id = parse_id(&image_id)?;
+        let early = early.0.as_deref() == Some("true");
         let stored = self.app.blocking(move |app| {
             let image = app.store().image(id)?.ok_or(ApiError::ImageNotFound)?;
-            if !matches!(image.state, ImageState::Success { .. }) {
+            let is_ready = match image.state {
+                ImageState::Success { .. } => true,
+                ImageState::Processing => {
+                    early
+                        && image
+                            .partial
+                            .is_some_and(|found| !found.thumbnails.is_empty())
+                }
+                ImageState::Failed { .. } => false,
+            };
+            if !is_ready {
                 return Err(ApiError::NotReady);
             }
             let path = app.store().thumbnail(id, &size)?;

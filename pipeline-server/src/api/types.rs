@@ -6,7 +6,9 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object};
 
 use crate::api::base_url::BaseUrl;
+use crate::api::captions::CaptionInfo;
 use crate::api::exif::ExifBody;
+use crate::api::stages::{Minute, StageTimes, StagesBody};
 
 /// The answer to an upload.
 #[derive(Debug, Object)]
@@ -63,11 +65,17 @@ struct ImageData {
     processed_at: Option<String>,
     metadata: ImageMetadata,
     thumbnails: Thumbnails,
+    /// When the upload was accepted, in UTC with milliseconds.
+    uploaded_at: String,
+    stages: StagesBody,
+    /// The caption that holds, with where it comes from.
+    #[oai(skip_serializing_if_is_none)]
+    caption_info: Option<CaptionInfo>,
 }
 
 /// Facts about a picture. Empty unless the status is `success`.
 #[derive(Debug, Default, Object)]
-struct ImageMetadata {
+pub(super) struct ImageMetadata {
     /// Stored width in pixels, before orientation is applied.
     #[oai(skip_serializing_if_is_none)]
     width: Option<u32>,
@@ -98,7 +106,7 @@ struct ImageMetadata {
     /// A sentence about the picture; null if captions are off or this one failed.
     #[oai(nullable, skip_serializing_if = "MaybeUndefined::is_undefined")]
     caption: MaybeUndefined<String>,
-    /// The model that wrote the caption.
+    /// The model that wrote the caption; absent if a person did.
     #[oai(skip_serializing_if_is_none)]
     caption_model: Option<String>,
     /// Why there is no caption.
@@ -109,7 +117,7 @@ struct ImageMetadata {
 /// Absolute URLs of the thumbnails. Empty unless the status is `success`.
 #[derive(Debug, Default, Object)]
 #[oai(skip_serializing_if_is_none)]
-struct Thumbnails {
+pub(super) struct Thumbnails {
     /// JPEG that fits into 256 × 256 pixels.
     small: Option<String>,
     /// JPEG that fits into 512 × 512 pixels.
@@ -127,12 +135,27 @@ pub(crate) struct StatsBody {
     success_rate: String,
     /// The mean over succeeded and failed pictures, in seconds; 0 when there are none.
     average_processing_time_seconds: f64,
+    stages: StageTimes,
+    /// The last 60 minutes, the present one last.
+    recent: Vec<Minute>,
 }
 
 impl Image {
     /// `show_location` says whether the place in the EXIF block may be seen.
     pub(crate) fn new(record: ImageRecord, base: &BaseUrl, show_location: bool) -> Self {
         let id = record.id.to_string();
+        // A model's, or a person's, who is no model.
+        let by = record
+            .caption
+            .as_ref()
+            .and_then(|known| known.model.clone());
+        let sha256 = Digest::from(record.sha256).to_string();
+        let early = Early {
+            id: &id,
+            sha256: &sha256,
+            base,
+            show_location,
+        };
         let mut image = Self {
             status: Status::Processing,
             data: ImageData {
@@ -141,6 +164,9 @@ impl Image {
                 processed_at: None,
                 metadata: ImageMetadata::default(),
                 thumbnails: Thumbnails::default(),
+                uploaded_at: milliseconds(record.created_at),
+                stages: StagesBody::new(record.stages, record.partial, &early),
+                caption_info: record.caption.as_ref().map(CaptionInfo::new),
             },
             error: None,
             error_code: None,
@@ -158,12 +184,12 @@ impl Image {
                 image.status = Status::Success;
                 image.data.processed_at = Some(whole_seconds(processed_at));
                 image.data.thumbnails = Thumbnails::new(&id, &thumbnails, base);
-                let (caption, model) = caption.map(|c| (c.text, c.model)).unzip();
+                let caption = caption.map(|caption| caption.text);
                 image.data.metadata = ImageMetadata {
                     caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
-                    caption_model: model,
+                    caption_model: by,
                     caption_error,
-                    sha256: Some(Digest::from(record.sha256).to_string()),
+                    sha256: Some(sha256),
                     ..ImageMetadata::new(metadata, show_location)
                 };
             }
@@ -180,6 +206,34 @@ impl Image {
             }
         }
         image
+    }
+}
+
+/// What is shown of a picture in work, beside what was found.
+#[derive(Clone, Copy)]
+pub(super) struct Early<'a> {
+    id: &'a str,
+    sha256: &'a str,
+    base: &'a BaseUrl,
+    show_location: bool,
+}
+
+impl Early<'_> {
+    pub(super) fn metadata(self, metadata: Metadata) -> ImageMetadata {
+        ImageMetadata {
+            sha256: Some(self.sha256.to_owned()),
+            ..ImageMetadata::new(metadata, self.show_location)
+        }
+    }
+
+    /// With what it takes to see them while the picture is in work.
+    pub(super) fn thumbnails(self, stored: &[ThumbnailInfo]) -> Thumbnails {
+        let early = |url: String| format!("{url}?early=true");
+        let urls = Thumbnails::new(self.id, stored, self.base);
+        Thumbnails {
+            small: urls.small.map(early),
+            medium: urls.medium.map(early),
+        }
     }
 }
 
@@ -227,6 +281,8 @@ impl From<Stats> for StatsBody {
             failed: stats.failed,
             success_rate: percentage(stats.succeeded, stats.total),
             average_processing_time_seconds: stats.average_processing.unwrap_or_default(),
+            stages: StageTimes::new(stats.stages),
+            recent: stats.recent.iter().map(Minute::new).collect(),
         }
     }
 }
@@ -238,6 +294,10 @@ fn percentage(part: u64, whole: u64) -> String {
         _ => part as f64 / whole as f64 * 100.0,
     };
     format!("{rate:.2}%")
+}
+
+pub(super) fn milliseconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn whole_seconds(time: jiff::Timestamp) -> String {

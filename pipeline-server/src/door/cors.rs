@@ -5,10 +5,9 @@ use poem::{Request, Response};
 
 use crate::config::CorsOrigin;
 
-const METHODS: &str = "GET, HEAD, POST, DELETE";
+const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
 /// What a page may send besides the headers that are always allowed.
-const SENT: &str =
-    "Authorization, Content-Type, If-Modified-Since, If-None-Match, Range, X-API-Key, X-Request-Id";
+const SENT: &str = "Authorization, Content-Type, Idempotency-Key, If-Modified-Since, If-None-Match, Range, X-API-Key, X-Request-Id";
 /// What a page may read besides the headers that are always shown.
 const SHOWN: &str =
     "Content-Range, ETag, Link, Retry-After, X-Error-Code, X-Request-Id, X-Total-Count";

@@ -2,12 +2,14 @@
 
 use std::any::Any;
 
-use pipeline_core::{Analysis, Caption, Error as CoreError, report};
+use pipeline_core::{Caption, Error as CoreError, Metadata, Thumbnail, report};
 use tracing::error;
 
 /// What the pipeline made of a picture, with its caption taken apart by the rule of `--optional-captions`.
 pub(super) struct Finished {
-    pub(super) analysis: Analysis,
+    pub(super) metadata: Metadata,
+    /// None if they are stored.
+    pub(super) thumbnails: Vec<Thumbnail>,
     pub(super) caption: Option<Caption>,
     pub(super) caption_error: Option<String>,
 }

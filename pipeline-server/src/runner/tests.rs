@@ -97,6 +97,7 @@ impl Rig {
         let settings = Settings {
             workers: 1,
             optional_captions: false,
+            captioner: None,
             deadline: DEADLINE,
             lease: LEASE,
             clock,

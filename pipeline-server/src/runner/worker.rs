@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use pipeline_core::{CancelToken, Cx, ErrorKind, Pipeline, Pulse, Source, report};
-use pipeline_store::{ImageId, Job, Outcome};
+use pipeline_core::{CancelToken, Caption, ErrorKind, Pipeline, Pulse, Source, report};
+use pipeline_store::{ImageId, Job, Outcome, Reused};
 use tracing::{info, warn};
 
+use super::early::Course;
 use super::outcome::{Finished, Stop};
 use super::{Member, Shared, lock};
 use crate::Result;
@@ -37,6 +38,7 @@ pub(super) struct Work {
     pub(super) pulse: Pulse,
     /// What the pulse was when the watching thread last looked.
     pub(super) seen: AtomicU64,
+    pub(super) course: Mutex<Course>,
     /// The work has taken longer than it may.
     pub(super) late: AtomicBool,
     /// The pipeline is done, and the store has it now.
@@ -73,6 +75,7 @@ impl Work {
             cancel: CancelToken::new(),
             pulse: Pulse::new(),
             seen: AtomicU64::new(0),
+            course: Mutex::new(Course::begin()),
             late: AtomicBool::new(false),
             storing: AtomicBool::new(false),
             lost: AtomicBool::new(false),
@@ -106,7 +109,7 @@ impl Shared {
         })
     }
 
-    fn work(&self, slot: &Slot) {
+    fn work(self: &Arc<Self>, slot: &Slot) {
         step_back();
         let name = format!("worker-{} of process {}", slot.number, std::process::id());
         loop {
@@ -139,7 +142,7 @@ impl Shared {
         }
     }
 
-    fn process(&self, work: &Work) {
+    fn process(self: &Arc<Self>, work: &Arc<Work>) {
         let id = work.id();
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| self.analyse(work)))
@@ -165,32 +168,76 @@ impl Shared {
             }
             Err(Stop::Failed { code, message }) => {
                 info!(image.id = %id, duration_ms, code, "picture {id} failed: {message}");
+                self.time_stage(work, Some(code));
                 self.fail(work, code, &message, took);
             }
         }
     }
 
-    /// Reads the original and runs the pipeline on it.
-    fn analyse(&self, work: &Work) -> Result<Finished, Stop> {
+    /// Reads the original and does what is left to do.
+    fn analyse(self: &Arc<Self>, work: &Arc<Work>) -> Result<Finished, Stop> {
         let source = self.original(work)?;
-        let cx = Cx::none().with_cancel(&work.cancel).with_pulse(&work.pulse);
-        let mut analysis = self.pipeline.process(&source, &cx).map_err(Stop::from)?;
-        let (caption, caption_error) = match analysis.caption.take().transpose() {
-            Ok(caption) => (caption, None),
-            Err(error)
-                if self.settings.optional_captions && error.kind() != ErrorKind::Cancelled =>
-            {
-                (None, Some(error.report()))
+        let cx = self.context(work);
+        let finished = if let Some(known) = self.reusable(work) {
+            Finished {
+                metadata: known.metadata,
+                thumbnails: known.thumbnails,
+                caption: Some(known.caption),
+                caption_error: None,
             }
-            Err(error) => return Err(error.into()),
+        } else if let Ok(Some(kept)) = self.store.kept(&work.job) {
+            Self::begin_caption(work);
+            let caption = self.pipeline.caption(&source, &cx);
+            let (caption, caption_error) = self.caption(work, caption)?;
+            Finished {
+                metadata: kept.metadata,
+                thumbnails: Vec::new(),
+                caption,
+                caption_error,
+            }
+        } else {
+            let analysis = self.pipeline.process(&source, &cx).map_err(Stop::from)?;
+            let (caption, caption_error) = self.caption(work, analysis.caption)?;
+            Finished {
+                metadata: analysis.metadata,
+                thumbnails: analysis.thumbnails,
+                caption,
+                caption_error,
+            }
         };
         #[cfg(feature = "fail-points")]
         pipeline_store::fail_point("captioned").ok();
-        Ok(Finished {
-            analysis,
-            caption,
-            caption_error,
-        })
+        Ok(finished)
+    }
+
+    /// What is known of the same bytes. If the store cannot tell, the work is done anew.
+    fn reusable(&self, work: &Work) -> Option<Reused> {
+        let captioner = self.settings.captioner.as_ref()?;
+        let known = self.store.reusable(&work.job, captioner).ok()??;
+        info!(image.id = %work.id(), "picture {} is known", work.id());
+        Some(known)
+    }
+
+    /// Takes a caption apart by the rule of `--optional-captions`: the caption, and why there is none.
+    fn caption(
+        &self,
+        work: &Work,
+        caption: Option<pipeline_core::Result<Caption>>,
+    ) -> Result<(Option<Caption>, Option<String>), Stop> {
+        match caption {
+            None => Ok((None, None)),
+            Some(Ok(caption)) => {
+                self.time_stage(work, None);
+                Ok((Some(caption), None))
+            }
+            Some(Err(error))
+                if self.settings.optional_captions && error.kind() != ErrorKind::Cancelled =>
+            {
+                self.time_stage(work, Some(error.code()));
+                Ok((None, Some(error.report())))
+            }
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 
     fn original(&self, work: &Work) -> Result<Source, Stop> {
@@ -219,8 +266,8 @@ impl Shared {
 
     fn complete(&self, work: &Work, finished: &Finished, took: Duration) {
         let outcome = Outcome {
-            metadata: &finished.analysis.metadata,
-            thumbnails: &finished.analysis.thumbnails,
+            metadata: &finished.metadata,
+            thumbnails: &finished.thumbnails,
             caption: finished.caption.as_ref(),
             caption_error: finished.caption_error.as_deref(),
         };

@@ -62,10 +62,11 @@ impl Spool {
         Ok(())
     }
 
-    /// Makes the picture durable and puts it in the queue. `keep` is dropped when that is done.
+    /// Makes the picture durable and puts it in the queue, or finds the one that came with `key` before. `keep` is dropped when that is done.
     pub(super) async fn accept(
         self,
         name: String,
+        key: Option<String>,
         keep: impl Send + 'static,
     ) -> Result<ImageId, ApiError> {
         let Self {
@@ -74,7 +75,7 @@ impl Spool {
         // All in one piece of blocking work: a client that goes away does not stop it half-way.
         app.blocking(move |app| {
             let upload = write(app.store(), upload, &block)?;
-            let id = app.store().accept(upload, &name)?;
+            let id = app.store().accept_once(upload, &name, key.as_deref())?;
             app.runner().wake();
             drop(keep);
             Ok(id)

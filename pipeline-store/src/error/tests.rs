@@ -35,6 +35,10 @@ fn all_errors() -> Vec<Error> {
         Error::OriginalLost {
             id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
         },
+        Error::InWork {
+            id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
+        },
+        Error::KeyReused,
         Error::JobLost {
             id: "6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11".parse().unwrap(),
         },
@@ -64,6 +68,8 @@ fn codes_and_messages_stay_as_they_are() {
             "store-failed | cannot count images",
             "store-io-failed | cannot read the original: data/originals",
             "original-lost | the original of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is gone or damaged",
+            "image-in-work | image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is in work",
+            "idempotency-key-reused | the key came with other bytes before",
             "job-lost | the job of image 6f4c5a0e-9d1b-4a86-8a39-0c3b7d3f2f11 is no longer held",
         ]
     );

@@ -41,7 +41,7 @@ impl Store {
         self.with_row(id, |tx, seq| {
             if checks::is_in_work(tx, seq)? {
                 let message = "the original is gone or damaged";
-                images::fail(tx, seq, "original-lost", message, None)?;
+                images::fail(tx, seq, 0, "original-lost", message, None)?;
                 checks::remove_job(tx, seq)?;
             }
             Ok(())

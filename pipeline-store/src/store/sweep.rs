@@ -35,8 +35,8 @@ impl Store {
         }
         db.write(OP, |tx| {
             let ended = jobs::end_leases(tx, now, MAX_ATTEMPTS)?;
-            for seq in &ended.given_up {
-                images::fail(tx, *seq, code, message, None)?;
+            for (seq, claim) in &ended.given_up {
+                images::fail(tx, *seq, *claim, code, message, None)?;
             }
             Ok(ended.given_up.len() + ended.waiting)
         })

@@ -64,7 +64,7 @@ fn a_row_whose_file_cannot_be_synced_is_taken_back() {
         sha256: [0; 32],
     };
     let id = no_file.id;
-    let error = store.store_upload(no_file).unwrap_err();
+    let error = store.store_upload(no_file, None).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error:?}");
     assert_eq!(store.image(id).unwrap(), None);
     assert_eq!(store.queue_len().unwrap(), 0);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pipeline_core::Source;
+use rusqlite::Transaction;
 use sha2::{Digest, Sha256};
 
 use super::{Inner, MAX_ATTEMPTS, Store};
 use crate::fail_point::fail_point;
-use crate::{Error, Job, Outcome, Result, images, jobs};
+use crate::{Error, Job, Outcome, Result, StageName, images, jobs, stages};
 
 impl Store {
     /// Claims the oldest image that waits; `None` if none does. `worker` says who has it, for people who look into the
@@ -79,33 +80,37 @@ impl Store {
 
     /// Stores the result of a job and ends it. `Ok` means that the result survives a power failure.
     ///
+    /// Thumbnails that were kept before ([`Store::keep_thumbnails`]) stay, and those of `outcome` are not looked at.
+    ///
     /// # Errors
     /// [`Error::JobLost`] if the job is no longer the caller's; nothing is stored then. After a retryable error the
     /// job is still the caller's.
     pub fn complete(&self, job: &Job, outcome: &Outcome<'_>, took: Duration) -> Result<()> {
         const OP: &str = "store a result";
         let Inner { db, blobs, .. } = &*self.inner;
-        if !db.read(OP, |tx| jobs::is_held(tx, job))? {
-            return Err(Error::JobLost { id: job.id });
-        }
+        let (held, kept) = db.read(OP, |tx| {
+            let kept = stages::is_done(tx, job.seq, StageName::Thumbnails)?;
+            Ok((jobs::is_held(tx, job)?, kept))
+        })?;
+        self::held(held, job)?;
+        let thumbnails = if kept { &[] } else { outcome.thumbnails };
         let doubt = blobs.doubt(job.id)?;
-        let stored = blobs
-            .put_thumbnails(job, outcome.thumbnails)
-            .and_then(|files| {
-                fail_point("completing").ok();
-                let held = db.write(OP, |tx| {
-                    let held = jobs::finish(tx, job)?;
-                    if held {
-                        images::succeed(tx, job.seq, outcome, &files, took)?;
-                    }
-                    Ok(held)
-                })?;
-                self::held(held, job)
-            });
+        let stored = blobs.put_thumbnails(job, thumbnails).and_then(|files| {
+            fail_point("completing").ok();
+            let held = db.write(OP, |tx| {
+                let held = jobs::finish(tx, job)?;
+                if held {
+                    images::add_thumbnails(tx, job.seq, thumbnails, &files)?;
+                    finish(tx, job, outcome, took)?;
+                }
+                Ok(held)
+            })?;
+            self::held(held, job)
+        });
         fail_point("completed").ok();
         if stored.is_err() {
             // Nobody else knows of these files: whoever holds the job now has others.
-            blobs.take_back_thumbnails(job, outcome.thumbnails.len(), doubt);
+            blobs.take_back_thumbnails(job, thumbnails.len(), doubt);
         }
         stored
     }
@@ -118,7 +123,7 @@ impl Store {
         let ended = self.inner.db.write("store a failure", |tx| {
             let held = jobs::finish(tx, job)?;
             if held {
-                images::fail(tx, job.seq, code, message, Some(took))?;
+                images::fail(tx, job.seq, job.claim, code, message, Some(took))?;
             }
             Ok(held)
         })?;
@@ -164,7 +169,15 @@ impl Store {
         self.inner.db.read("count jobs", |tx| jobs::count(tx))
     }
 
-    /// When the oldest image in work was accepted, if there is one.
+    /// The number of uploads in work, claimed or not: [`Store::queue_len`] without the images that are done again.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn uploads_in_work(&self) -> Result<u64> {
+        self.inner.db.read("count jobs", |tx| jobs::count_new(tx))
+    }
+
+    /// When the oldest upload in work was accepted, if there is one.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -174,7 +187,29 @@ impl Store {
     }
 }
 
-fn held(held: bool, job: &Job) -> Result<()> {
+/// Stores all of a result but the thumbnails.
+fn finish(
+    tx: &Transaction<'_>,
+    job: &Job,
+    outcome: &Outcome<'_>,
+    took: Duration,
+) -> rusqlite::Result<()> {
+    images::set_metadata(tx, job.seq, outcome.metadata)?;
+    let (caption, why_not) = (outcome.caption, outcome.caption_error);
+    images::succeed(tx, job.seq, job.claim, caption, why_not, took)?;
+    for stage in [StageName::Metadata, StageName::Thumbnails] {
+        stages::finish(tx, job, stage, None, None)?;
+    }
+    match (caption, why_not) {
+        (Some(_), _) => stages::finish(tx, job, StageName::Caption, None, None),
+        (None, Some(_)) => {
+            stages::finish(tx, job, StageName::Caption, None, Some("caption-failed"))
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+pub(super) fn held(held: bool, job: &Job) -> Result<()> {
     if held {
         Ok(())
     } else {

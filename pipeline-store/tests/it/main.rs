@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is tests, helpers included")]
 
+mod captions;
 mod contract;
 mod doctor;
+mod early;
 mod faults;
 mod files;
+mod find;
 mod leases;
+mod migration;
 mod recovery;
+mod repeat;
 mod support;
 mod sweep;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline_core::{Caption, Metadata, Thumbnail};
-use pipeline_store::{ImageId, ImageRecord, ImageState, Job, Outcome, Page, Store, StoreConfig};
+use pipeline_store::{
+    Filter, ImageId, ImageRecord, ImageState, Job, Outcome, Page, Store, StoreConfig,
+};
 use tempfile::TempDir;
 
 /// A store in a folder of its own, which goes with it.
@@ -180,4 +182,49 @@ pub(crate) fn complete(store: &Store, job: &Job) -> pipeline_store::Result<()> {
         caption_error: None,
     };
     store.complete(job, &outcome, TOOK)
+}
+
+/// Metadata of a picture by `make`, with the hash `hash`.
+pub(crate) fn metadata_of(format: &str, make: &str, hash: u64) -> Metadata {
+    serde_json::from_str(&format!(
+        r#"{{"width": 640, "height": 480, "format": "{format}", "size_bytes": 9, "orientation": 1,
+             "exif": {{"make": "{make}", "model": "X-1"}},
+             "fingerprint": {{"perceptual_hash": "{hash:016x}", "thumbhash": "AQIDBAU="}}}}"#
+    ))
+    .unwrap()
+}
+
+/// Accepts an image and completes it with `caption` by the model `model`.
+pub(crate) fn done(store: &Store, name: &str, caption: &str, model: &str) -> ImageId {
+    done_with(
+        store,
+        name,
+        &metadata(),
+        Some(&Caption::new(caption, model)),
+    )
+}
+
+/// Accepts an image and completes it.
+pub(crate) fn done_with(
+    store: &Store,
+    name: &str,
+    metadata: &Metadata,
+    caption: Option<&Caption>,
+) -> ImageId {
+    let id = accept(store, name);
+    let outcome = Outcome {
+        metadata,
+        thumbnails: &[thumbnail("small", 256, b"small jpeg")],
+        caption,
+        caption_error: None,
+    };
+    store.complete(&claim(store), &outcome, TOOK).unwrap();
+    id
+}
+
+/// The ids of the images that `filter` holds for, newest first.
+pub(crate) fn found(store: &Store, filter: &Filter) -> Vec<ImageId> {
+    let listing = store.find(filter, &Page::default()).unwrap();
+    assert_eq!(listing.total, listing.images.len() as u64);
+    ids(&listing.images)
 }

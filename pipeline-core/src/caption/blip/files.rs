@@ -1,8 +1,13 @@
 //! A model folder.
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::Digest;
 
 use super::weights::{Fault, Place, Weights};
 
@@ -50,6 +55,25 @@ pub(super) fn open_weights(dir: &Path, place: &Place) -> Result<(Weights, &'stat
     }
     let missing = format!("the folder has neither this file nor {TORCH}");
     Err((opening(SAFETENSORS), missing.into()))
+}
+
+/// SHA-256 of a file, as 64 hexadecimal digits.
+pub(super) fn sha256(path: &Path) -> Result<String, Failure> {
+    let hash = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let mut hasher = Sha256::new();
+        let mut block = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut block)? {
+                0 => break,
+                length => hasher.update(&block[..length]),
+            }
+        }
+        let digest: [u8; 32] = hasher.finalize().into();
+        Ok(Digest::from(digest).to_string())
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    hash().map_err(|e| (opening(&name), e.into()))
 }
 
 fn read(dir: &Path, name: &str) -> Result<Bytes, Failure> {

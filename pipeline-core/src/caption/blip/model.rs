@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::Device;
+use serde::Serialize;
 
 use super::config::Config;
 use super::files::{CONFIG, Failure, Files, PREPROCESSOR, TOKENIZER, opening};
-use super::options::BlipOptions;
+use super::options::{BlipOptions, Precision};
 use super::text::TextDecoder;
 use super::tokens::Tokens;
 use super::vision::Vision;
@@ -27,6 +28,18 @@ pub(super) struct Model {
     pub(super) max_positions: usize,
     pub(super) prompt: Vec<u32>,
     pub(super) generation: GenerationConfig,
+    /// Of the file of weights, as 64 hexadecimal digits.
+    pub(super) weights_sha256: String,
+    /// What else decides about a caption, as JSON.
+    pub(super) settings: String,
+}
+
+/// How sentences are searched for, as it is stored with every caption.
+#[derive(Serialize)]
+struct Settings<'a> {
+    prompt: &'a str,
+    precision: Precision,
+    generation: &'a GenerationConfig,
 }
 
 impl Model {
@@ -35,6 +48,7 @@ impl Model {
         files: &Files,
         weights: &Weights,
         weights_name: &str,
+        weights_sha256: String,
         options: &BlipOptions,
     ) -> Result<Self, Failure> {
         let config = Config::parse(&files.config).map_err(|e| (opening(CONFIG), e.into()))?;
@@ -46,6 +60,13 @@ impl Model {
             .ids(options.prompt(&config))
             .map_err(|e| (opening(TOKENIZER), e))?;
         let generation = options.generation(&config);
+        let settings = Settings {
+            prompt: options.prompt(&config),
+            precision: options.precision,
+            generation: &generation,
+        };
+        let settings = serde_json::to_string(&settings)
+            .map_err(|e| ("writing the options".to_owned(), e.into()))?;
         let in_weights = |e| (opening(weights_name), e);
         let root = weights.root();
         let tied = config.tie_word_embeddings.unwrap_or(true);
@@ -65,6 +86,8 @@ impl Model {
             max_positions: text.max_position_embeddings,
             prompt,
             generation,
+            weights_sha256,
+            settings,
         };
         let settings = |e: String| ("reading the options".to_owned(), e.into());
         model.generation.check().map_err(settings)?;

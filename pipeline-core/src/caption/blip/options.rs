@@ -1,6 +1,7 @@
 //! How a model is opened.
 
 use candle_core::Device;
+use serde::Serialize;
 
 use super::config::Config;
 use super::weights::Place;
@@ -10,7 +11,8 @@ use crate::GenerationConfig;
 const PROMPT: &str = "Describe only what is visually present in this image.";
 
 /// What the model's products are computed with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floating point: the reference's tokens.
     #[default]

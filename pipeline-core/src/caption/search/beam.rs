@@ -2,8 +2,8 @@
 
 use super::processors::process;
 use super::top_k::top_k;
-use super::{Decoder, EarlyStopping, GenerationConfig, Vocabulary};
-use crate::caption::lanes::{exp, largest, sum, vectorised};
+use super::{Decoder, EarlyStopping, Found, GenerationConfig, Vocabulary, norm};
+use crate::caption::lanes::vectorised;
 use crate::{Cx, Result};
 
 /// Stands for "never": what transformers adds to a score that must not win. It is finite, so that ranks among such
@@ -15,6 +15,8 @@ const NEVER: f32 = -1.0e9;
 struct Beam {
     ids: Vec<u32>,
     score: f32,
+    /// The sum of the logarithms of its tokens' probabilities, before any setting changed them.
+    log_probability: f32,
     /// The beam of the step before that this one continues.
     parent: usize,
     ended: bool,
@@ -26,11 +28,12 @@ pub(super) fn search(
     vocabulary: Vocabulary,
     config: &GenerationConfig,
     cx: &Cx,
-) -> Result<Vec<u32>> {
+) -> Result<Found> {
     let beams = config.num_beams;
     let begin = |score| Beam {
         ids: prefix.to_vec(),
         score,
+        log_probability: 0.0,
         parent: 0,
         ended: false,
     };
@@ -41,8 +44,11 @@ pub(super) fn search(
     let mut scores = decoder.start(prefix)?.repeat(beams);
 
     for length in 1.. {
-        for (beam, row) in open.iter().zip(scores.chunks_exact_mut(vocabulary.size)) {
+        for row in scores.chunks_exact_mut(vocabulary.size) {
             log_softmax(row);
+        }
+        let said = scores.clone();
+        for (beam, row) in open.iter().zip(scores.chunks_exact_mut(vocabulary.size)) {
             process(row, &beam.ids, prefix.len(), vocabulary, config);
             row.iter_mut().for_each(|score| *score += beam.score);
         }
@@ -58,6 +64,7 @@ pub(super) fn search(
                 Beam {
                     ids,
                     score: scores[position],
+                    log_probability: open[parent].log_probability + said[position],
                     parent,
                     ended: at_most || id == vocabulary.end,
                 }
@@ -79,7 +86,8 @@ pub(super) fn search(
             .collect();
         scores = decoder.step(&steps)?;
     }
-    Ok(finished.swap_remove(0).ids)
+    let best = finished.swap_remove(0);
+    Ok(Found::new(best.ids, prefix.len(), best.log_probability))
 }
 
 /// The best candidates that have not ended; where too few are left, ended ones that can no longer win.
@@ -156,15 +164,10 @@ fn power(length: usize, exponent: f64) -> f32 {
 }
 
 fn log_softmax(row: &mut [f32]) {
+    let (largest, log_sum) = norm(row);
     vectorised(
         #[inline(always)]
-        || {
-            let largest = largest(row, |v| v);
-            // Summed in double precision: the order of the additions then decides nothing.
-            let sum: f64 = sum(row, |x| f64::from(exp(x - largest)));
-            let log_sum = sum.ln() as f32;
-            row.iter_mut().for_each(|x| *x = *x - largest - log_sum);
-        },
+        || row.iter_mut().for_each(|x| *x = *x - largest - log_sum),
     );
 }
 
@@ -210,6 +213,10 @@ mod tests {
     }
 
     fn found(chain: [[f32; 4]; 3], config: &GenerationConfig) -> Vec<u32> {
+        scored(chain, config).ids
+    }
+
+    fn scored(chain: [[f32; 4]; 3], config: &GenerationConfig) -> Found {
         search(&mut Chain::new(chain), &[0], WORDS, config, &Cx::none()).unwrap()
     }
 
@@ -232,6 +239,43 @@ mod tests {
     fn the_whole_sentence_counts_not_its_first_word() {
         // By hand, per token: 0 2 end has ln(0.4 · 0.9) / 2 = -0.51; 0 end has ln 0.1 = -2.3; 0 1 end has -1.15.
         assert_eq!(found(DETOUR, &beams(2, 5)), [0, 2, 3]);
+    }
+
+    #[test]
+    fn the_score_is_the_mean_of_the_model_s_own_log_probabilities() {
+        let by_hand = |probability: f32, tokens: f32| probability.ln() / tokens;
+        // A penalty changes which sentence wins and what the search thinks of it, but not what the model said.
+        for repetition_penalty in [1.0, 1.3] {
+            let config = GenerationConfig {
+                repetition_penalty,
+                ..beams(2, 5)
+            };
+            let found = scored(DETOUR, &config);
+            assert_eq!(found.ids, [0, 2, 3]);
+            assert!((found.score.unwrap() - by_hand(0.4 * 0.9, 2.0)).abs() < 1e-5);
+        }
+        let endless = [[0.1, 0.9, 0.0, 0.0], [0.9, 0.1, 0.0, 0.0], [0.25; 4]];
+        let cut = scored(endless, &beams(3, 4));
+        assert!(
+            (cut.score.unwrap() - by_hand(0.9, 1.0)).abs() < 1e-5,
+            "{cut:?}"
+        );
+        let penalised = GenerationConfig {
+            repetition_penalty: 1.3,
+            ..beams(1, 4)
+        };
+        let greedy = super::super::greedy::search(
+            &mut Chain::new(endless),
+            &[0],
+            WORDS,
+            &penalised,
+            &Cx::none(),
+        );
+        let greedy = greedy.unwrap();
+        assert_eq!(greedy.ids.len(), 5);
+        let likely = |ids: &[u32]| endless[ids[0] as usize][ids[1] as usize].ln();
+        let mean = greedy.ids.windows(2).map(likely).sum::<f32>() / 4.0;
+        assert!((greedy.score.unwrap() - mean).abs() < 1e-5, "{greedy:?}");
     }
 
     #[test]
