@@ -1,6 +1,6 @@
 //! What the REST interface shows, as it goes over the wire, and how it is made from what the store holds.
 
-use pipeline_core::{Digest, Metadata};
+use pipeline_core::{Caption, Digest, Metadata};
 use pipeline_store::{ImageId, ImageRecord, ImageState, Stats, ThumbnailInfo};
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object};
@@ -67,7 +67,7 @@ struct ImageData {
 
 /// Facts about a picture. Empty unless the status is `success`.
 #[derive(Debug, Default, Object)]
-struct ImageMetadata {
+pub(crate) struct ImageMetadata {
     /// Stored width in pixels, before orientation is applied.
     #[oai(skip_serializing_if_is_none)]
     width: Option<u32>,
@@ -158,14 +158,13 @@ impl Image {
                 image.status = Status::Success;
                 image.data.processed_at = Some(whole_seconds(processed_at));
                 image.data.thumbnails = Thumbnails::new(&id, &thumbnails, base);
-                let (caption, model) = caption.map(|c| (c.text, c.model)).unzip();
-                image.data.metadata = ImageMetadata {
-                    caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
-                    caption_model: model,
+                image.data.metadata = ImageMetadata::finished(
+                    metadata,
+                    Digest::from(record.sha256),
+                    caption,
                     caption_error,
-                    sha256: Some(Digest::from(record.sha256).to_string()),
-                    ..ImageMetadata::new(metadata, show_location)
-                };
+                    show_location,
+                );
             }
             ImageState::Failed {
                 processed_at,
@@ -184,6 +183,24 @@ impl Image {
 }
 
 impl ImageMetadata {
+    /// All that is known about a picture whose work is done.
+    pub(crate) fn finished(
+        metadata: Metadata,
+        sha256: Digest,
+        caption: Option<Caption>,
+        caption_error: Option<String>,
+        show_location: bool,
+    ) -> Self {
+        let (caption, model) = caption.map(|c| (c.text, c.model)).unzip();
+        Self {
+            caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
+            caption_model: model,
+            caption_error,
+            sha256: Some(sha256.to_string()),
+            ..Self::new(metadata, show_location)
+        }
+    }
+
     fn new(metadata: Metadata, show_location: bool) -> Self {
         let (perceptual_hash, thumbhash) = metadata
             .fingerprint

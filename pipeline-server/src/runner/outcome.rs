@@ -2,18 +2,36 @@
 
 use std::any::Any;
 
-use pipeline_core::{Analysis, Caption, Error as CoreError, report};
+use pipeline_core::{Analysis, Caption, Error as CoreError, ErrorKind, report};
 use tracing::error;
 
 /// What the pipeline made of a picture, with its caption taken apart by the rule of `--optional-captions`.
-pub(super) struct Finished {
-    pub(super) analysis: Analysis,
-    pub(super) caption: Option<Caption>,
-    pub(super) caption_error: Option<String>,
+pub(crate) struct Finished {
+    pub(crate) analysis: Analysis,
+    pub(crate) caption: Option<Caption>,
+    pub(crate) caption_error: Option<String>,
+}
+
+impl Finished {
+    /// A caption that failed fails its picture, unless captions are optional.
+    pub(crate) fn new(mut analysis: Analysis, optional_captions: bool) -> Result<Self, Stop> {
+        let (caption, caption_error) = match analysis.caption.take().transpose() {
+            Ok(caption) => (caption, None),
+            Err(error) if optional_captions && error.kind() != ErrorKind::Cancelled => {
+                (None, Some(error.report()))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self {
+            analysis,
+            caption,
+            caption_error,
+        })
+    }
 }
 
 /// Why there is no result.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// Nobody wants the result any more: the server stops, or the work took too long.
     Cancelled,
     /// The store could not read the original, this time.
@@ -38,7 +56,7 @@ impl From<CoreError> for Stop {
 
 impl Stop {
     /// The original can never be read.
-    pub(super) fn lost(error: &pipeline_store::Error) -> Self {
+    pub(crate) fn lost(error: &pipeline_store::Error) -> Self {
         let code = error.code();
         error!(code, "cannot read an original: {}", report(error));
         Self::Failed {
@@ -47,7 +65,7 @@ impl Stop {
         }
     }
 
-    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let message = panic
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use pipeline_core::{CancelToken, Cx, ErrorKind, Pipeline, Pulse, Source, report};
+use pipeline_core::{CancelToken, Cx, Pipeline, Pulse, Source, report};
 use pipeline_store::{ImageId, Job, Outcome};
 use tracing::{info, warn};
 
@@ -165,23 +165,11 @@ impl Shared {
     fn analyse(&self, work: &Work) -> Result<Finished, Stop> {
         let source = self.original(work)?;
         let cx = Cx::none().with_cancel(&work.cancel).with_pulse(&work.pulse);
-        let mut analysis = self.pipeline.process(&source, &cx).map_err(Stop::from)?;
-        let (caption, caption_error) = match analysis.caption.take().transpose() {
-            Ok(caption) => (caption, None),
-            Err(error)
-                if self.settings.optional_captions && error.kind() != ErrorKind::Cancelled =>
-            {
-                (None, Some(error.report()))
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let analysis = self.pipeline.process(&source, &cx).map_err(Stop::from)?;
+        let finished = Finished::new(analysis, self.settings.optional_captions)?;
         #[cfg(feature = "fail-points")]
         pipeline_store::fail_point("captioned").ok();
-        Ok(Finished {
-            analysis,
-            caption,
-            caption_error,
-        })
+        Ok(finished)
     }
 
     fn original(&self, work: &Work) -> Result<Source, Stop> {
