@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// All pictures succeeded, or nobody read on.
+    /// All pictures succeeded.
     Done,
     /// At least one picture failed.
     SomeFailed,
@@ -80,8 +80,6 @@ pub fn run(args: &ProcessArgs, out: &mut dyn Write) -> Result<Ending> {
 /// Why a run stops before its end.
 enum Stopped {
     Interrupted,
-    /// Nobody reads what it writes.
-    Unread,
     Failed(Error),
 }
 
@@ -176,7 +174,7 @@ impl Run<'_> {
     }
 
     fn tell(&mut self, place: usize, record: Record, origin: Origin) -> Result<(), Stopped> {
-        self.report.take(place, record, origin).map_err(unread)
+        self.report.take(place, record, origin).map_err(unwritten)
     }
 
     fn finish(mut self, stopped: Result<(), Stopped>) -> Result<Ending> {
@@ -189,10 +187,9 @@ impl Run<'_> {
         }
         let elapsed = self.report.elapsed();
         let counts = self.report.counts();
-        let flushed = self.report.finish().map(drop).map_err(unread);
+        let flushed = self.report.finish().map(drop).map_err(unwritten);
         match stopped.and(flushed) {
             Err(Stopped::Failed(error)) => Err(error),
-            Err(Stopped::Unread) => Ok(Ending::Done),
             Err(Stopped::Interrupted) if counts.done() < counts.found => {
                 say(&interrupted(&counts, self.args, self.journal.is_some()));
                 Ok(Ending::Interrupted)
@@ -226,14 +223,11 @@ fn interrupted(counts: &Counts, args: &ProcessArgs, has_journal: bool) -> String
     )
 }
 
-fn unread(source: io::Error) -> Stopped {
-    match source.kind() {
-        io::ErrorKind::BrokenPipe => Stopped::Unread,
-        _ => Stopped::Failed(Error::System {
-            doing: "write the results",
-            source,
-        }),
-    }
+fn unwritten(source: io::Error) -> Stopped {
+    Stopped::Failed(Error::System {
+        doing: "write the results",
+        source,
+    })
 }
 
 /// Nothing can be done about a closed standard error.

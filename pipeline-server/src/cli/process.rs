@@ -26,7 +26,7 @@ pub struct ProcessArgs {
     #[arg(long, requires = "sidecar")]
     pub overwrite: bool,
 
-    /// Write the thumbnails into this folder, with the folders of the pictures under it.
+    /// Write the thumbnails into this folder, in folders like those that the pictures have below the current one.
     #[arg(long, value_name = "FOLDER")]
     pub thumbnails: Option<PathBuf>,
 
