@@ -7,6 +7,7 @@ mod error;
 mod exif;
 mod form;
 mod images;
+mod listing;
 mod ready;
 mod refused;
 mod route;

@@ -18,6 +18,8 @@ use pipeline_core::Thumbnail;
 use crate::conn::lock;
 use crate::fail_point::fail_point;
 use crate::{Error, ImageId, Job, Result};
+#[cfg(test)]
+pub(crate) use disk::SYNCED;
 use disk::{if_found, make_folder, parent, sharded, sync_all};
 use temporary::Temporaries;
 

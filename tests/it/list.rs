@@ -38,6 +38,19 @@ fn it_is_empty_at_first() {
     Server::start().get("/api/images").expect(200, &json!([]));
 }
 
+/// More than the server has in memory for one answer.
+#[test]
+fn a_long_list_is_complete_and_a_long_page_is_cut() {
+    let server = Server::start();
+    let mut expected: Vec<String> = (0..1_003).map(|_| server.accept(b"no picture")).collect();
+    expected.reverse();
+    server.wait_idle();
+    assert_eq!(ids(&server.get("/api/images").json()), expected);
+    let page = server.get("/api/images?limit=5000");
+    assert_eq!(ids(&page.json()), expected[..1_000]);
+    assert!(page.header("link").is_some());
+}
+
 #[test]
 fn unknown_parameters_are_ignored() {
     let (server, expected) = filled(2);

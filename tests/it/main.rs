@@ -6,6 +6,8 @@
 mod access;
 mod blip_folder;
 mod blip_reference;
+#[path = "../http/chunked.rs"]
+mod chunked;
 mod docs;
 mod envelope;
 mod fast;

@@ -153,7 +153,11 @@ fn no_answer_tells_a_path_of_the_machine() {
     std::fs::remove_file(data.join("originals").join(shard).join(&lost)).unwrap();
     std::fs::remove_dir(data.join("tmp")).unwrap();
     let refused = server.upload("cat.jpg", "image/jpeg", PHOTO);
-    refused.refused(500, "internal", "Internal Server Error");
+    refused.refused(
+        503,
+        "storage-unavailable",
+        "The storage cannot be used. Try again later.",
+    );
     std::fs::create_dir(data.join("tmp")).unwrap();
     gate.open();
     server.wait_idle();

@@ -8,6 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::base_url::BaseUrl;
+use super::listing::{ImageArray, MOST, Writer};
 use super::refused::{Refusals, Refused};
 use super::types::{Accepted, Image};
 use super::{ApiError, MultipartForm, Tag};
@@ -44,31 +45,22 @@ impl Images {
     async fn list(
         &self,
         base: BaseUrl,
-        /// The most pictures on a page: a whole number from 1.
+        /// The most pictures on a page: a whole number from 1. There are never more than 1,000.
         limit: Query<Option<String>>,
         /// Where the page starts, from the `Link` header of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<List, Refused<Pages>> {
         let paged = limit.is_some() || cursor.is_some();
-        let page = page(limit.0.as_deref(), cursor.0)?;
-        let listing = self
-            .app
-            .blocking(move |app| Ok(app.store().list(&page)?))
-            .await?;
+        let writer = Writer::new(&self.app, base);
+        let listing = writer.read(page(limit.0.as_deref(), cursor.0)?).await?;
+        if !paged {
+            return Ok(List::Page(writer.all(listing), None, None));
+        }
         let next = listing
             .next
-            .map(|next| link(&base, limit.0.as_deref(), &next.to_string()));
-        let show_location = self.app.config().show_location;
-        let images = listing
-            .images
-            .into_iter()
-            .map(|record| Image::new(record, &base, show_location))
-            .collect();
-        Ok(List::Page(
-            Json(images),
-            next.filter(|_| paged),
-            paged.then_some(listing.total),
-        ))
+            .map(|next| link(writer.base(), limit.0.as_deref(), &next.to_string()));
+        let total = listing.total;
+        Ok(List::Page(writer.page(listing), next, Some(total)))
     }
 
     /// Read a picture
@@ -115,7 +107,7 @@ enum List {
     /// The pictures, as a bare array.
     #[oai(status = 200)]
     Page(
-        Json<Vec<Image>>,
+        ImageArray,
         /// The next page, with `rel="next"`; only with `limit` or `cursor`.
         #[oai(header = "Link")]
         Option<String>,
@@ -152,7 +144,7 @@ fn page(limit: Option<&str>, cursor: Option<String>) -> Result<Page, ApiError> {
             .map_err(|_| ApiError::BadCursor { input: text })
     });
     Ok(Page {
-        limit: limit.transpose()?,
+        limit: Some(limit.transpose()?.map_or(MOST, |limit| limit.min(MOST))),
         after: after.transpose()?,
     })
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::chunked;
 use crate::line::Line;
 
 pub(crate) const PHOTO: &[u8] = include_bytes!("../../../examples/photos/cat.jpg");
@@ -180,7 +181,10 @@ impl Daemon {
         let reply = self.answer(head, body);
         let (head, body) = reply.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{reply}");
-        serde_json::from_str(body).unwrap()
+        match head.contains("transfer-encoding: chunked") {
+            true => serde_json::from_slice(&chunked::decode(body.as_bytes()).unwrap()).unwrap(),
+            false => serde_json::from_str(body).unwrap(),
+        }
     }
 
     /// The same, with the whole answer as it comes.

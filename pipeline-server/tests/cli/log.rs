@@ -20,11 +20,11 @@ fn every_line_of_a_request_has_its_id() {
     let args = ["--model", "none", "--log-format", "json"];
     let daemon = Daemon::start(folder.path(), &args);
     daemon.upload(PHOTO);
-    // Without this folder nothing can be received, which is an error that nobody has thought of.
+    // Without this folder nothing can be received.
     fs::remove_dir(folder.path().join("tmp")).unwrap();
     let (head, body) = form(PHOTO);
     let answer = daemon.answer(&format!("{head}X-Request-Id: watch-me\r\n"), &body);
-    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("x-request-id: watch-me\r\n"), "{answer}");
     let answer = daemon.answer("GET /x?secret=1 HTTP/1.1\r\n", b"");
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
@@ -37,11 +37,11 @@ fn every_line_of_a_request_has_its_id() {
     assert_eq!(lines[0]["level"], "ERROR");
     let access = &lines[1];
     assert_eq!(access["level"], "INFO");
-    assert_eq!(access["message"], "POST /api/images 500");
+    assert_eq!(access["message"], "POST /api/images 503");
     assert_eq!(access["route"], "/api/images");
     assert_eq!(
         (&access["method"], &access["status"]),
-        (&"POST".into(), &500.into())
+        (&"POST".into(), &503.into())
     );
     assert_eq!(access["client"], "127.0.0.1");
     assert!(access["duration_ms"].as_f64().unwrap() > 0.0);

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod access;
+#[path = "../../../tests/http/chunked.rs"]
+mod chunked;
 mod daemon;
 mod doctor;
 mod faults;

@@ -6,6 +6,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
+#[path = "../../../tests/http/chunked.rs"]
+mod chunked;
 mod disk;
 mod hangs;
 mod kills;

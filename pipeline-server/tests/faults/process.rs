@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::chunked;
+
 pub(crate) const PHOTO: &[u8] = include_bytes!("../../../examples/photos/cat.jpg");
 
 /// Far longer than anything takes; it turns a hang into a failure.
@@ -258,11 +260,16 @@ fn request(
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    let reply = Reply {
+    let mut reply = Reply {
         status: status.ok_or_else(cut_off)?,
         head: head.to_owned(),
         body: body.to_owned(),
     };
+    if reply.header("transfer-encoding").as_deref() == Some("chunked") {
+        let whole = chunked::decode(body.as_bytes()).ok_or_else(cut_off)?;
+        reply.body = String::from_utf8(whole).map_err(io::Error::other)?;
+        return Ok(reply);
+    }
     let length = reply.header("content-length");
     let whole = length.is_none_or(|length| length.parse() == Ok(body.len()));
     whole.then_some(reply).ok_or_else(cut_off)

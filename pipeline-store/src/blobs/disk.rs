@@ -81,6 +81,8 @@ pub(super) fn sync_all(paths: &[&Path]) -> io::Result<()> {
 
 /// Makes a file, or the names in a folder, durable.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    crate::conn::lock(&SYNCED).insert(path.to_owned());
     if cfg!(unix) {
         fs::File::open(path)?.sync_all()
     } else if path.is_dir() {
@@ -90,3 +92,8 @@ pub(crate) fn sync(path: &Path) -> io::Result<()> {
         fs::OpenOptions::new().append(true).open(path)?.sync_all()
     }
 }
+
+/// What was made durable, for the tests: no process can see what a power failure would take.
+#[cfg(test)]
+pub(crate) static SYNCED: std::sync::Mutex<std::collections::BTreeSet<PathBuf>> =
+    std::sync::Mutex::new(std::collections::BTreeSet::new());
