@@ -96,6 +96,16 @@ impl App {
     }
 
     /// The REST interface, to be served by [`run`](crate::run) or mounted in a poem application of your own.
+    ///
+    /// ```no_run
+    /// use pipeline_server::{App, Config};
+    /// use poem::Route;
+    ///
+    /// let app = App::start(Config::new("data"))?;
+    /// let routes = Route::new().nest("/pictures", app.endpoint());
+    /// # drop(routes);
+    /// # Ok::<(), pipeline_server::Error>(())
+    /// ```
     pub fn endpoint(&self) -> impl Endpoint + 'static {
         api::endpoint(self)
     }
