@@ -107,6 +107,29 @@ pub trait Captioner: Send + Sync {
 }
 
 /// The stage that asks a [`Captioner`]. Clones share the model.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Caption, CaptionStage, Captioner, Cx, Decoded, Result, Stage};
+///
+/// struct Ruler;
+///
+/// impl Captioner for Ruler {
+///     fn model(&self) -> &str {
+///         "ruler-1"
+///     }
+///
+///     fn caption(&self, picture: &RgbImage, cx: &Cx) -> Result<Caption> {
+///         cx.check()?;
+///         Ok(Caption::new(format!("{} pixels wide", picture.width()), self.model()))
+///     }
+/// }
+///
+/// let stage = CaptionStage::new(Ruler);
+/// let caption = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?;
+/// assert_eq!((&*caption.text, &*caption.model), ("64 pixels wide", "ruler-1"));
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct CaptionStage {
     captioner: Arc<dyn Captioner>,

@@ -137,6 +137,16 @@ impl CancelToken {
 }
 
 /// A sign of life, shared by all clones: it beats whenever the work looks at its [`Cx`].
+///
+/// ```
+/// use pipeline_core::{Cx, Pulse};
+///
+/// let pulse = Pulse::new();
+/// let cx = Cx::none().with_pulse(&pulse);
+/// cx.check()?; // what stages do
+/// assert_eq!(pulse.beats(), 1);
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Pulse(Arc<AtomicU64>);
 

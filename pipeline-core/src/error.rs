@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use crate::Format;
 
 /// The result of every fallible call in this crate.
@@ -16,7 +18,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A cause that several owners may hold, since [`Error`] is `Clone`.
 pub type SharedError = Arc<dyn StdError + Send + Sync>;
 
-/// Why an image could not be processed.
+/// Why an image could not be processed. For serde it is its code and its report.
+///
+/// ```
+/// use pipeline_core::{Cx, ErrorKind, MetadataStage, Source, Stage};
+///
+/// let error = MetadataStage::new().run(&Source::from("GIF89a"), &Cx::none()).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::BadInput); // for deciding what to do
+/// assert_eq!(error.code(), "unknown-format"); // for programs, never changes its meaning
+/// assert_eq!(error.report(), "not a JPEG or PNG file"); // for a person, with all causes
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -97,6 +108,15 @@ pub enum Error {
         /// What the system said.
         source: Arc<io::Error>,
     },
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Error", 2)?;
+        fields.serialize_field("code", self.code())?;
+        fields.serialize_field("message", &self.report())?;
+        fields.end()
+    }
 }
 
 /// Who has to act on an [`Error`].
@@ -255,6 +275,12 @@ impl Error {
 }
 
 /// An error and all its causes on one line, for a person.
+///
+/// ```
+/// let inner = std::io::Error::other("disk on fire");
+/// let outer = pipeline_core::Error::stage("dominant-color", inner);
+/// assert_eq!(pipeline_core::report(&outer), "stage `dominant-color` failed: disk on fire");
+/// ```
 pub fn report(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -373,6 +399,15 @@ mod tests {
                 "deadline-exceeded | deadline exceeded",
                 "io-failed | cannot read cat.jpg: broken",
             ]
+        );
+    }
+
+    #[test]
+    fn for_serde_an_error_is_its_code_and_its_report() {
+        let error = Error::decode(Format::Png, broken());
+        assert_eq!(
+            serde_json::to_value(&error).unwrap(),
+            serde_json::json!({ "code": error.code(), "message": error.report() })
         );
     }
 

@@ -10,6 +10,15 @@ use tiff::{Directory, Field};
 use time::taken_at;
 
 /// What a camera wrote about a picture. Each field is absent where the file does not say.
+///
+/// ```
+/// use pipeline_core::Exif;
+///
+/// let mut exif = Exif::default();
+/// exif.make = Some("Acme".to_owned());
+/// assert_eq!(serde_json::to_string(&exif.without_location())?, r#"{"make":"Acme"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

@@ -72,6 +72,23 @@ pub trait Stage<In: ?Sized>: Send + Sync {
 pub type BoxStage<In, Out> = Box<dyn Stage<In, Out = Out>>;
 
 /// Adapters. Every stage has them; do not implement this trait yourself.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use pipeline_core::{Cx, Decode, Decoded, Limits, Pipeline, Source, StageExt, stage_fn};
+///
+/// let width = stage_fn("width", |picture: &Decoded| Ok(picture.pixels().width()));
+/// let pipeline = Decode::new(Limits::default())
+///     .then(width.map(|width| width * 2))
+///     .catch_panic()
+///     .timed(Some(Arc::new(|stage, took| println!("{stage}: {took:?}"))))
+///     .attempt()
+///     .boxed();
+/// let result = pipeline.process(&Source::from("no picture"), &Cx::none())?;
+/// assert_eq!(result.unwrap_err().code(), "unknown-format"); // a result, thanks to `attempt`
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 pub trait StageExt<In: ?Sized>: Stage<In> + Sized {
     /// Feeds this stage's output to `next`. An input that fails here never reaches `next`.
     fn then<S: Stage<Self::Out>>(self, next: S) -> Then<Self, S> {

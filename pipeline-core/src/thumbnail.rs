@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
+use serde::{Serialize, Serializer};
 
 use crate::error::SharedError;
 use crate::resize::bicubic;
@@ -40,9 +41,10 @@ impl ThumbnailSpec {
 }
 
 /// A thumbnail that was made: a JPEG file without EXIF, sRGB, upright.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Thumbnail {
     /// [`ThumbnailSpec::name`].
+    #[serde(serialize_with = "text")]
     pub name: Arc<str>,
     /// Width in pixels.
     pub width: u32,
@@ -50,6 +52,11 @@ pub struct Thumbnail {
     pub height: u32,
     /// The encoded file.
     pub jpeg: Bytes,
+}
+
+// Serde's own way to write an `Arc` is behind a feature that every crate of a program would get.
+fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 /// The stage that makes the thumbnails: bicubic (Catmull-Rom), antialiased, never larger than the picture.

@@ -31,6 +31,7 @@ use crate::App;
 pub(crate) use error::ApiError;
 pub(crate) use form::MultipartForm;
 pub(crate) use route::Route;
+pub(crate) use types::ImageMetadata;
 
 /// The headings of the OpenAPI document.
 #[derive(Tags)]
@@ -63,6 +64,11 @@ fn openapi(app: &App) -> OpenApiService<Api, ()> {
         "Upload a picture; read back its metadata, two thumbnails and a caption. Every refusal has the body \
          `{\"detail\": …}` and a stable code in the header `X-Error-Code`.",
     )
+}
+
+/// The document, for [`App::openapi`].
+pub(crate) fn document(app: &App) -> String {
+    docs::Page::new(&openapi(app), app.door().has_keys()).text()
 }
 
 /// All paths, for [`App::endpoint`].

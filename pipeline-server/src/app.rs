@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
+use pipeline_core::CaptionStage;
 use pipeline_store::{CaptionerId, Store, StoreConfig};
 use poem::Endpoint;
 use tokio::task::spawn_blocking;
@@ -15,10 +15,7 @@ use crate::api::{self, ApiError};
 use crate::door::Door;
 use crate::metrics::{Metrics, Now};
 use crate::runner::{Runner, Settings};
-use crate::{Config, Error, Result, model};
-
-/// The thumbnails that the REST interface offers.
-pub(crate) const THUMBNAILS: [(&str, u32, u8); 2] = [("small", 256, 85), ("medium", 512, 90)];
+use crate::{Config, Error, Result, model, pictures};
 
 /// A running application. Clones share it; it stops when the last clone, endpoints included, is dropped.
 #[derive(Debug, Clone)]
@@ -69,26 +66,14 @@ impl App {
         storage: StoreConfig,
         captions: Option<CaptionStage>,
     ) -> Result<Self> {
-        let specs = THUMBNAILS
-            .map(|(name, side, quality)| ThumbnailSpec::new(name, side).with_quality(quality));
-        let limits = Limits {
-            max_bytes: config.max_upload_bytes,
-            max_pixels: config.max_pixels,
-            ..Limits::default()
-        };
         let has_captions = captions.is_some();
         let model = captions.as_ref().map(CaptionStage::model);
         let captioner = captions.as_ref().and_then(CaptionerId::of);
         let metrics = Arc::new(Metrics::new(model));
         let observer = Arc::clone(&metrics);
-        let mut pipeline = ImagePipeline::builder()
-            .observe(move |stage, took| observer.stage(stage, took))
-            .limits(limits)
-            .memory(&MemoryBudget::new(config.decode_memory_bytes))
-            .thumbnails(specs);
-        if let Some(captions) = captions {
-            pipeline = pipeline.captions(captions);
-        }
+        let pipeline = pictures::pipeline(&config, captions, move |stage, took| {
+            observer.stage(stage, took);
+        });
         let settings = Settings {
             workers: config.workers.get(),
             optional_captions: config.optional_captions,
@@ -97,7 +82,6 @@ impl App {
             lease: storage.lease,
             clock: storage.clock,
         };
-        let pipeline = pipeline.build();
         let runner = Runner::start(store.clone(), pipeline, settings, Arc::clone(&metrics))?;
         let admission = Admission::new(config.max_queue, config.clients.max_receiving_bytes);
         Ok(Self {
@@ -114,8 +98,23 @@ impl App {
     }
 
     /// The REST interface, to be served by [`run`](crate::run) or mounted in a poem application of your own.
+    ///
+    /// ```no_run
+    /// use pipeline_server::{App, Config};
+    /// use poem::Route;
+    ///
+    /// let app = App::start(Config::new("data"))?;
+    /// let routes = Route::new().nest("/pictures", app.endpoint());
+    /// # drop(routes);
+    /// # Ok::<(), pipeline_server::Error>(())
+    /// ```
     pub fn endpoint(&self) -> impl Endpoint + 'static {
         api::endpoint(self)
+    }
+
+    /// The OpenAPI document of this application, as it serves it at `/openapi.json`.
+    pub fn openapi(&self) -> String {
+        api::document(self)
     }
 
     /// The settings.

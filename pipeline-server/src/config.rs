@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use access::{Access, ApiKey, CorsOrigin, Role};
 pub use clients::ClientLimits;
 
-use crate::cli::Args;
+use crate::cli::{Args, PictureArgs};
 use crate::{Error, Result};
 
 /// How to run the server.
@@ -82,6 +82,21 @@ impl Config {
             clients: ClientLimits::default(),
         }
     }
+
+    /// The same with what was typed about pictures.
+    pub(crate) fn with_pictures(self, args: PictureArgs) -> Result<Self> {
+        Ok(Self {
+            model: args.model.parse()?,
+            max_upload_bytes: args.max_upload_bytes,
+            workers: args.workers.unwrap_or_else(cores),
+            picture_timeout: Duration::from_secs(args.picture_timeout),
+            optional_captions: args.optional_captions,
+            max_pixels: args.max_pixels,
+            decode_memory_bytes: args.decode_memory_bytes,
+            show_location: args.show_location,
+            ..self
+        })
+    }
 }
 
 impl TryFrom<Args> for Config {
@@ -92,19 +107,10 @@ impl TryFrom<Args> for Config {
     /// # Errors
     /// [`Error::Listen`], [`Error::NoSuchModel`], [`Error::ApiKey`], [`Error::ApiKeysFile`] and [`Error::CorsOrigin`].
     fn try_from(args: Args) -> Result<Self> {
-        Ok(Self {
+        let config = Self {
             listen: resolve(&args.listen)?,
-            model: args.model.parse()?,
-            data: args.data,
-            max_upload_bytes: args.max_upload_bytes,
             max_queue: args.max_queue,
-            workers: args.workers.unwrap_or_else(cores),
-            picture_timeout: Duration::from_secs(args.picture_timeout),
             strict_uploads: args.strict_uploads,
-            optional_captions: args.optional_captions,
-            max_pixels: args.max_pixels,
-            decode_memory_bytes: args.decode_memory_bytes,
-            show_location: args.show_location,
             min_free_bytes: args.min_free_bytes,
             trusted_proxies: args.trusted_proxy,
             clients: ClientLimits {
@@ -112,7 +118,9 @@ impl TryFrom<Args> for Config {
                 ..args.clients.into()
             },
             access: args.access.try_into()?,
-        })
+            ..Self::new(args.data)
+        };
+        config.with_pictures(args.pictures)
     }
 }
 
@@ -159,7 +167,7 @@ fn is_hub_id(text: &str) -> bool {
         .is_some_and(|(organisation, name)| part(organisation) && part(name))
 }
 
-fn resolve(listen: &str) -> Result<SocketAddr> {
+pub(crate) fn resolve(listen: &str) -> Result<SocketAddr> {
     let fail = |source| Error::Listen {
         listen: listen.to_owned(),
         source,

@@ -65,6 +65,34 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// The text names a model, but not one of the hub.
+    #[error("`{model}` is not on the hub; give an id like Salesforce/blip-image-captioning-base")]
+    NotOnHub {
+        /// What was given.
+        model: String,
+    },
+    /// The cache does not have the model, or not all of it.
+    #[error("the model `{model}` is not in the cache; `models fetch {model}` fetches it")]
+    NotFetched {
+        /// The hub id.
+        model: String,
+    },
+    /// The server does not answer, or is not ready.
+    #[error("{url} is not ready: {reason}")]
+    NotReady {
+        /// What was asked.
+        url: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The journal of an earlier run cannot be used.
+    #[error("cannot use the journal {path}: {source}; give another one with --resume=JOURNAL")]
+    Journal {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// An API key cannot be used. The key itself is not told.
     #[error("the API key {place} cannot be used: {reason}; write keys as read:KEY or write:KEY")]
     ApiKey {
@@ -117,6 +145,10 @@ impl Error {
             Self::NoSuchModel { .. } => "no-such-model",
             Self::Model { .. } => "cannot-load-model",
             Self::Hub { .. } => "cannot-fetch-model",
+            Self::NotOnHub { .. } => "not-on-hub",
+            Self::NotFetched { .. } => "not-fetched",
+            Self::NotReady { .. } => "not-ready",
+            Self::Journal { .. } => "cannot-use-journal",
             Self::ApiKey { .. } => "bad-api-key",
             Self::ApiKeysFile { .. } => "cannot-read-api-keys",
             Self::CorsOrigin { .. } => "bad-origin",

@@ -3,10 +3,12 @@
 //! `HF_HOME` and `HF_ENDPOINT` are read as every Hugging Face tool reads them. What is in the cache is used without a
 //! single request, so a server that has its model starts with no network.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo};
+use serde_json::Value;
 use tracing::info;
 
 use crate::{Error, Result};
@@ -24,8 +26,7 @@ const RETRIES: usize = 3;
 /// # Errors
 /// [`Error::Hub`].
 pub(crate) fn fetch(id: &str) -> Result<PathBuf> {
-    let cached = Cache::from_env().model(id.to_owned());
-    if let Some(folder) = complete(&cached) {
+    if let Some(folder) = cached(id) {
         return Ok(folder);
     }
     let api = ApiBuilder::from_env()
@@ -45,6 +46,37 @@ pub(crate) fn fetch(id: &str) -> Result<PathBuf> {
         fetched => fetched.map_err(|error| failure(id, WEIGHTS[0], &error))?,
     };
     Ok(parent(weights))
+}
+
+/// The folder of the model `id`, if all of its files are in the cache.
+pub(crate) fn cached(id: &str) -> Option<PathBuf> {
+    complete(&Cache::from_env().model(id.to_owned()))
+}
+
+/// The BLIP models of which anything is in the cache, by id, with the folders of those that are complete.
+pub(crate) fn list() -> Vec<(String, Option<PathBuf>)> {
+    let cache = Cache::from_env();
+    let entries = fs::read_dir(cache.path()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let ids = names.filter_map(|name| Some(name.strip_prefix("models--")?.replacen("--", "/", 1)));
+    let blip = |id: &String| {
+        let config = cache.model(id.clone()).get(CONFIG)?;
+        let config: Value = serde_json::from_slice(&fs::read(config).ok()?).ok()?;
+        Some(config["model_type"] == "blip")
+    };
+    let mut ids: Vec<String> = ids.filter(|id| blip(id) == Some(true)).collect();
+    ids.sort();
+    let with_folder = |id: String| {
+        let folder = complete(&cache.model(id.clone()));
+        (id, folder)
+    };
+    ids.into_iter().map(with_folder).collect()
+}
+
+/// Those files of a model that its folder has.
+pub(crate) fn files(folder: &Path) -> Vec<&'static str> {
+    let names = SMALL_FILES.into_iter().chain(WEIGHTS);
+    names.filter(|name| folder.join(name).is_file()).collect()
 }
 
 /// The folder of a model whose files are all in the cache.

@@ -1,27 +1,50 @@
-//! The binary: reads the command line, then starts the application and serves it until a signal, or calls the doctor.
+//! The binary: reads the command line and does what it says; to serve, if it says nothing else.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use pipeline_server::{App, Args, Command, Config, Error, Result};
+use pipeline_server::{App, Args, Command, CommandLine, Config, Ending, Error, Result};
+
+/// Of a run that was interrupted, as shells have it for SIGINT.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let done = match &args.command {
-        Some(Command::Doctor(doctor)) => {
-            pipeline_server::run_doctor(doctor, &mut io::stdout().lock())
-        }
-        None => serve(args).map(|()| true),
+    let line = CommandLine::parse();
+    let out = &mut io::stdout().lock();
+    let succeeded = |()| ExitCode::SUCCESS;
+    let sound = |sound| match sound {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    };
+    let done = match line.command {
+        None => serve(line.serve).map(succeeded),
+        Some(Command::Serve(args)) => serve(*args).map(succeeded),
+        Some(Command::Process(args)) => pipeline_server::run_process(&args, out).map(ended),
+        Some(Command::Models(models)) => pipeline_server::run_models(&models, out).map(sound),
+        Some(Command::Doctor(doctor)) => pipeline_server::run_doctor(&doctor, out).map(sound),
+        Some(Command::Health(health)) => pipeline_server::run_health(&health, out).map(succeeded),
+        Some(Command::Openapi) => pipeline_server::run_openapi(out).map(succeeded),
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
+        Err(Error::System { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+            // Whoever read our output has had enough of it.
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             // Nothing can be done about a closed standard error.
             writeln!(io::stderr(), "error: {error}").ok();
             ExitCode::FAILURE
         }
+    }
+}
+
+fn ended(ending: Ending) -> ExitCode {
+    match ending {
+        Ending::Done => ExitCode::SUCCESS,
+        Ending::SomeFailed => ExitCode::FAILURE,
+        Ending::Interrupted => ExitCode::from(INTERRUPTED),
     }
 }
 

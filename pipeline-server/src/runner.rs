@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::metrics::Metrics;
 use crate::{Error, Result};
+pub(crate) use outcome::{Finished, Stop};
 use worker::Slot;
 
 /// How long the workers may take to let go of their pictures after the order to stop. Those that take longer are left

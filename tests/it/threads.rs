@@ -2,8 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
+use std::thread;
 
-use pipeline_core::{Blip, BlipOptions, Cx};
+use pipeline_core::{
+    Blip, BlipOptions, CaptionStage, Cx, ImagePipeline, Pipeline, Source, ThumbnailSpec,
+};
 
 use crate::reference::{Tensors, fixtures, values};
 
@@ -29,7 +32,50 @@ fn fingerprint() -> u64 {
             .unwrap()
             .hash(&mut hasher);
     }
+    for photo in ["cat", "coffee"] {
+        analysis(&pipeline(), photo).hash(&mut hasher);
+    }
     hasher.finish()
+}
+
+/// With all that a server makes of a picture.
+fn pipeline() -> ImagePipeline {
+    ImagePipeline::builder()
+        .thumbnails([
+            ThumbnailSpec::new("small", 256),
+            ThumbnailSpec::new("medium", 512).with_quality(90),
+        ])
+        .captions(CaptionStage::new(Blip::tiny().unwrap()))
+        .build()
+}
+
+/// All that comes out for a photo, thumbnails included.
+fn analysis(pipeline: &ImagePipeline, photo: &str) -> String {
+    let path = format!("{}/examples/photos/{photo}.jpg", env!("CARGO_MANIFEST_DIR"));
+    let source = Source::from_path(path).unwrap();
+    let analysis = pipeline.process(&source, &Cx::none()).unwrap();
+    assert!(analysis.caption.as_ref().unwrap().is_ok());
+    serde_json::to_string(&analysis).unwrap()
+}
+
+#[test]
+fn the_same_bytes_give_the_same_result_whatever_runs_beside_them() {
+    let pipeline = pipeline();
+    let photos = ["cat", "coffee", "rocket", "cat"];
+    let alone = photos.map(|photo| analysis(&pipeline, photo));
+    assert_eq!(alone[0], alone[3]);
+    assert_ne!(alone[0], alone[1]);
+    let together: Vec<String> = thread::scope(|scope| {
+        let start = |photo| {
+            scope.spawn({
+                let pipeline = &pipeline;
+                move || analysis(pipeline, photo)
+            })
+        };
+        let threads = photos.map(start).into_iter();
+        threads.map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(together == alone);
 }
 
 #[test]

@@ -76,6 +76,13 @@ impl Blip {
     /// Opens a model folder: `config.json`, `tokenizer.json`, `preprocessor_config.json`, and the weights as
     /// `model.safetensors` or `pytorch_model.bin`. Never uses the network.
     ///
+    /// ```
+    /// use pipeline_core::{Blip, BlipOptions};
+    ///
+    /// let error = Blip::open("no/such/folder".as_ref(), &BlipOptions::default()).err();
+    /// assert_eq!(error.map(|e| e.code()), Some("model-failed"));
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Model`] if a file is missing, damaged, or does not fit the others.
     pub fn open(dir: &Path, options: &BlipOptions) -> Result<Self> {
@@ -95,6 +102,23 @@ impl Blip {
     }
 
     /// The model inside the crate: no folder, no network. Its terms are in `models/tiny/MODEL.md`.
+    ///
+    /// ```
+    /// use pipeline_core::image::RgbImage;
+    /// use pipeline_core::{Blip, Captioner, Cx};
+    ///
+    /// let blip = Blip::tiny()?;
+    /// let caption = blip.caption(&RgbImage::new(64, 48), &Cx::none())?;
+    /// assert_eq!(caption.model, "tiny");
+    /// assert!(!caption.text.is_empty());
+    ///
+    /// // The same in steps, for those who want more than the sentence.
+    /// let seen = blip.encode(&blip.preprocess(&RgbImage::new(64, 48))?, &Cx::none())?;
+    /// let prompt = blip.prompt_ids();
+    /// let ids = blip.generate(&seen, prompt, blip.generation(), &Cx::none())?;
+    /// assert_eq!(blip.text(&ids[1 + prompt.len()..])?, caption.text);
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Model`] if its weights do not fit in memory.

@@ -19,6 +19,16 @@ use crate::resize::bicubic;
 ///
 /// Of a picture that was saved again or resized, few bits differ; of two unrelated ones, about 32. It is no proof that
 /// two pictures are the same.
+///
+/// ```
+/// use pipeline_core::PerceptualHash;
+///
+/// let hash = PerceptualHash::try_from("bb8320376c0f3637".to_owned())?;
+/// let other = PerceptualHash::try_from("bb8320376c0f3630".to_owned())?;
+/// assert_eq!(hash.distance(other), 3);
+/// assert_eq!(hash.to_string(), "bb8320376c0f3637");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PerceptualHash(u64);

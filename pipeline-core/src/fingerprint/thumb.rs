@@ -10,6 +10,14 @@ use thumbhash::rgba_to_thumb_hash;
 /// A ThumbHash: some 25 bytes that a browser turns into a blurred picture of the right shape. Written in base64.
 ///
 /// The format and decoders for it are at <https://evanw.github.io/thumbhash/>.
+///
+/// ```
+/// use pipeline_core::ThumbHash;
+///
+/// let hash = ThumbHash::try_from("GIoKDYSlqIdPUXd3eEeHh9N/YIkI".to_owned())?;
+/// assert_eq!(hash.as_bytes().len(), 21);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ThumbHash(Vec<u8>);

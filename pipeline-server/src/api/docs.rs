@@ -42,6 +42,11 @@ impl Page {
         }
     }
 
+    /// The text of the document.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.document).into_owned()
+    }
+
     /// The document.
     pub(super) fn document(&self) -> impl Endpoint + 'static {
         let document = self.document.clone();

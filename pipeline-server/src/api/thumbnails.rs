@@ -21,7 +21,7 @@ use super::images::parse_id;
 use super::refused::{Refusals, Refused};
 use super::{ApiError, Tag};
 use crate::App;
-use crate::app::THUMBNAILS;
+use crate::pictures::THUMBNAILS;
 
 #[derive(Debug, Clone)]
 pub(super) struct Thumbnails {

@@ -75,7 +75,7 @@ struct ImageData {
 
 /// Facts about a picture. Empty unless the status is `success`.
 #[derive(Debug, Default, Object)]
-pub(super) struct ImageMetadata {
+pub(crate) struct ImageMetadata {
     /// Stored width in pixels, before orientation is applied.
     #[oai(skip_serializing_if_is_none)]
     width: Option<u32>,
@@ -184,14 +184,14 @@ impl Image {
                 image.status = Status::Success;
                 image.data.processed_at = Some(whole_seconds(processed_at));
                 image.data.thumbnails = Thumbnails::new(&id, &thumbnails, base);
-                let caption = caption.map(|caption| caption.text);
-                image.data.metadata = ImageMetadata {
-                    caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
-                    caption_model: by,
+                image.data.metadata = ImageMetadata::finished(
+                    metadata,
+                    Digest::from(record.sha256),
+                    caption.map(|caption| caption.text),
+                    by,
                     caption_error,
-                    sha256: Some(sha256),
-                    ..ImageMetadata::new(metadata, show_location)
-                };
+                    show_location,
+                );
             }
             ImageState::Failed {
                 processed_at,
@@ -238,6 +238,24 @@ impl Early<'_> {
 }
 
 impl ImageMetadata {
+    /// All that is known about a picture whose work is done.
+    pub(crate) fn finished(
+        metadata: Metadata,
+        sha256: Digest,
+        caption: Option<String>,
+        model: Option<String>,
+        caption_error: Option<String>,
+        show_location: bool,
+    ) -> Self {
+        Self {
+            caption: caption.map_or(MaybeUndefined::Null, MaybeUndefined::Value),
+            caption_model: model,
+            caption_error,
+            sha256: Some(sha256.to_string()),
+            ..Self::new(metadata, show_location)
+        }
+    }
+
     fn new(metadata: Metadata, show_location: bool) -> Self {
         let (perceptual_hash, thumbhash) = metadata
             .fingerprint

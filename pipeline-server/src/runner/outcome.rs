@@ -2,20 +2,49 @@
 
 use std::any::Any;
 
-use pipeline_core::{Caption, Error as CoreError, Metadata, Thumbnail, report};
+use pipeline_core::{
+    Analysis, Caption, Error as CoreError, ErrorKind, Metadata, Result as CoreResult, Thumbnail,
+    report,
+};
 use tracing::error;
 
 /// What the pipeline made of a picture, with its caption taken apart by the rule of `--optional-captions`.
-pub(super) struct Finished {
-    pub(super) metadata: Metadata,
+pub(crate) struct Finished {
+    pub(crate) metadata: Metadata,
     /// None if they are stored.
-    pub(super) thumbnails: Vec<Thumbnail>,
-    pub(super) caption: Option<Caption>,
-    pub(super) caption_error: Option<String>,
+    pub(crate) thumbnails: Vec<Thumbnail>,
+    pub(crate) caption: Option<Caption>,
+    pub(crate) caption_error: Option<String>,
+}
+
+impl Finished {
+    pub(crate) fn new(analysis: Analysis, optional_captions: bool) -> Result<Self, Stop> {
+        let (caption, error) = take_apart(analysis.caption, optional_captions)?;
+        Ok(Self {
+            metadata: analysis.metadata,
+            thumbnails: analysis.thumbnails,
+            caption,
+            caption_error: error.map(|error| error.report()),
+        })
+    }
+}
+
+/// The caption, and why there is none: one that failed fails its picture, unless captions are optional.
+pub(super) fn take_apart(
+    caption: Option<CoreResult<Caption>>,
+    optional_captions: bool,
+) -> Result<(Option<Caption>, Option<CoreError>), Stop> {
+    match caption.transpose() {
+        Ok(caption) => Ok((caption, None)),
+        Err(error) if optional_captions && error.kind() != ErrorKind::Cancelled => {
+            Ok((None, Some(error)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Why there is no result.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// Nobody wants the result any more: the server stops, or the work took too long.
     Cancelled,
     /// The store could not read the original, this time.
@@ -40,7 +69,7 @@ impl From<CoreError> for Stop {
 
 impl Stop {
     /// The original can never be read.
-    pub(super) fn lost(error: &pipeline_store::Error) -> Self {
+    pub(crate) fn lost(error: &pipeline_store::Error) -> Self {
         let code = error.code();
         error!(code, "cannot read an original: {}", report(error));
         Self::Failed {
@@ -49,7 +78,7 @@ impl Stop {
         }
     }
 
-    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let message = panic
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use pipeline_core::{CancelToken, Caption, ErrorKind, Pipeline, Pulse, Source, report};
+use pipeline_core::{CancelToken, Caption, Pipeline, Pulse, Source, report};
 use pipeline_store::{ImageId, Job, Outcome, Reused};
 use tracing::{info, warn};
 
 use super::early::Course;
-use super::outcome::{Finished, Stop};
+use super::outcome::{Finished, Stop, take_apart};
 use super::{Member, Shared, lock};
 use crate::Result;
 
@@ -218,26 +218,17 @@ impl Shared {
         Some(known)
     }
 
-    /// Takes a caption apart by the rule of `--optional-captions`: the caption, and why there is none.
+    /// Takes a caption apart by the rule of `--optional-captions`, and notes how its stage ended.
     fn caption(
         &self,
         work: &Work,
         caption: Option<pipeline_core::Result<Caption>>,
     ) -> Result<(Option<Caption>, Option<String>), Stop> {
-        match caption {
-            None => Ok((None, None)),
-            Some(Ok(caption)) => {
-                self.time_stage(work, None);
-                Ok((Some(caption), None))
-            }
-            Some(Err(error))
-                if self.settings.optional_captions && error.kind() != ErrorKind::Cancelled =>
-            {
-                self.time_stage(work, Some(error.code()));
-                Ok((None, Some(error.report())))
-            }
-            Some(Err(error)) => Err(error.into()),
+        let (caption, error) = take_apart(caption, self.settings.optional_captions)?;
+        if caption.is_some() || error.is_some() {
+            self.time_stage(work, error.as_ref().map(|error| error.code()));
         }
+        Ok((caption, error.map(|error| error.report())))
     }
 
     fn original(&self, work: &Work) -> Result<Source, Stop> {

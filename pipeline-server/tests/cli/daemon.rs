@@ -189,14 +189,26 @@ impl Daemon {
 
     /// The same, with the whole answer as it comes.
     pub(crate) fn answer(&self, head: &str, body: &[u8]) -> String {
+        String::from_utf8(self.reply(head, body)).unwrap()
+    }
+
+    /// The body of what is at `path`.
+    pub(crate) fn download(&self, path: &str) -> Vec<u8> {
+        let reply = self.reply(&format!("GET {path} HTTP/1.1\r\n"), b"");
+        let head = reply.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+        assert!(reply.starts_with(b"HTTP/1.1 200 "));
+        reply[head + 4..].to_vec()
+    }
+
+    fn reply(&self, head: &str, body: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut message =
             format!("{head}Host: {}\r\nConnection: close\r\n\r\n", self.address).into_bytes();
         message.extend(body);
         stream.write_all(&message).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
         reply
     }
 }

@@ -8,22 +8,24 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use sha1::Digest as _;
+use sha2::Digest as _;
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, PHOTO, checkpoint, command, fault};
 
-const MODEL: &str = "someone/small-blip";
+pub(crate) const MODEL: &str = "someone/small-blip";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// Answers requests for the files of [`checkpoint`] until the process ends, and remembers which were asked for.
-struct Hub {
-    endpoint: String,
+pub(crate) struct Hub {
+    pub(crate) endpoint: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Hub {
     /// `missing` files are not there.
-    fn start(missing: &'static [&'static str]) -> Self {
+    pub(crate) fn start(missing: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -76,13 +78,26 @@ fn answer(stream: TcpStream, missing: &[&str], asked: &Mutex<Vec<String>>) {
     let first: usize = first.parse().unwrap();
     let last = last.parse().unwrap_or(bytes.len() - 1);
     let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nETag: \"etag-of-{file}\"\r\nX-Repo-Commit: {COMMIT}\r\n\
+        "HTTP/1.1 206 Partial Content\r\nETag: \"{}\"\r\nX-Repo-Commit: {COMMIT}\r\n\
          Content-Range: bytes {first}-{last}/{}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        etag(file, &bytes),
         bytes.len(),
         last - first + 1
     );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&bytes[first..=last]).unwrap();
+}
+
+/// What the hub calls a file: by its SHA-256 if it is large, and else as git does.
+fn etag(file: &str, bytes: &[u8]) -> String {
+    let hash: Vec<u8> = match file {
+        "model.safetensors" => sha2::Sha256::digest(bytes).to_vec(),
+        _ => {
+            let head = format!("blob {}\0", bytes.len());
+            sha1::Digest::finalize(sha1::Sha1::new_with_prefix(head).chain_update(bytes)).to_vec()
+        }
+    };
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A server with `MODEL` and a cache of its own.
@@ -104,7 +119,7 @@ fn server(folder: &TempDir, endpoint: &str) -> Command {
 }
 
 /// An endpoint where nobody listens.
-fn nowhere() -> String {
+pub(crate) fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }

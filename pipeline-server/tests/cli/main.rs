@@ -13,7 +13,9 @@ mod hub;
 mod line;
 mod load;
 mod log;
+mod models;
 mod open_files;
+mod process;
 #[cfg(target_os = "linux")]
 mod soak;
 mod stop;

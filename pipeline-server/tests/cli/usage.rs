@@ -1,10 +1,12 @@
 //! The command line and the environment.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, PHOTO, checkpoint, command, run};
+use crate::daemon::{Daemon, PHOTO, checkpoint, command, fault, run};
 
 #[test]
 fn help_names_every_flag_and_variable() {
@@ -45,6 +47,29 @@ fn help_names_every_flag_and_variable() {
 }
 
 #[test]
+fn the_files_for_deployment_name_only_settings_that_exist() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy");
+    let mut named = 0;
+    for file in ["Containerfile", "compose.yaml", "pipeline-server.service"] {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+        for word in text.split(|c| !is_name(c)) {
+            if word.starts_with("PIPELINE_") && word != "PIPELINE_NAME" {
+                named += 1;
+                // Values that are secrets are not shown.
+                let known = [format!("[env: {word}="), format!("[env: {word}]")];
+                assert!(
+                    known.iter().any(|known| help.contains(known)),
+                    "{file}: {word}"
+                );
+            }
+        }
+    }
+    assert!(named >= 6, "{named}");
+}
+
+#[test]
 fn the_version_is_told() {
     let output = run(&["--version"]);
     let version = format!("pipeline-server {}\n", env!("CARGO_PKG_VERSION"));
@@ -63,12 +88,75 @@ fn what_cannot_be_parsed_is_a_mistake_in_usage() {
         &["--stall-timeout", "0"],
         &["--max-connections", "0"],
         &["--log-format", "xml"],
-        &["serve"],
+        &["--data", "x", "serve"],
+        &["serve", "process"],
+        &["health", "http://localhost/", "--listen", "localhost:80"],
     ] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
+}
+
+#[test]
+fn to_serve_may_be_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--model",
+        "none",
+        "--data",
+    ];
+    let daemon = Daemon::spawn(&mut command(
+        &[&args[..], &[data.to_str().unwrap()]].concat(),
+    ));
+    assert!(data.join("pipeline.sqlite").is_file());
+    daemon.signal("-TERM");
+    assert_eq!(daemon.wait().0, Some(0));
+}
+
+#[test]
+fn the_document_is_written_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = command(&["openapi"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(written.status.code(), Some(0));
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+    let daemon = Daemon::start(folder.path(), &["--model", "none"]);
+    let written: Value = serde_json::from_slice(&written.stdout).unwrap();
+    assert_eq!(written, daemon.get("/openapi.json"));
+}
+
+#[test]
+fn health_is_told_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &["--model", "none"]);
+    let port = daemon.address().rsplit(':').next().unwrap();
+    let mut ask = command(&["health"]);
+    // As in a container, where it listens everywhere, and where proxies may be set for others.
+    ask.env("PIPELINE_LISTEN", format!("0.0.0.0:{port}"));
+    ask.env("http_proxy", "http://127.0.0.1:9");
+    let output = ask.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stdout, b"ready\n");
+    let url = format!("http://{}/nowhere", daemon.address());
+    let line = fault(&run(&["health", &url]));
+    assert!(line.contains("is not ready"), "{line}");
+
+    let full = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(full.path(), &["--min-free-bytes", "9223372036854775807"]);
+    let line = fault(&run(&["health", "--listen", daemon.address()]));
+    assert!(line.contains("disk"), "{line}");
+    let address = daemon.address().to_owned();
+    daemon.signal("-TERM");
+    daemon.wait();
+    let line = fault(&run(&["health", "--listen", &address]));
+    assert!(line.contains("is not ready"), "{line}");
 }
 
 #[test]
@@ -132,7 +220,7 @@ fn a_folder_is_a_model_of_its_name() {
 fn fail_points_are_not_in_the_default_build() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script");
-    std::fs::write(&script, "claimed abort\n").unwrap();
+    fs::write(&script, "claimed abort\n").unwrap();
     let mut command = command(&["--listen", "127.0.0.1:0", "--model", "none"]);
     command
         .env("PIPELINE_FAIL_POINTS", &script)

@@ -1,6 +1,7 @@
 //! The likeliest ImageNet classes as tokens beside those of the picture.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::config::TagsConfig;
 use super::layers::linear;
@@ -9,7 +10,7 @@ use super::weights::{Fault, Scope};
 use crate::caption::search::top_k;
 
 /// A class that the model's front believes to see.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tag {
     /// The number of the class, among the 1,000 of ImageNet.
     pub class: u32,
