@@ -4,18 +4,21 @@ mod around;
 mod base_url;
 mod docs;
 mod error;
+mod events;
 mod exif;
 mod form;
 mod images;
+mod page;
 mod ready;
 mod refused;
 mod route;
 mod service;
 mod thumbnails;
 mod types;
+mod wait;
 
 use poem::endpoint::make;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, get};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::App;
@@ -33,12 +36,18 @@ enum Tag {
     Service,
 }
 
-type Api = (images::Images, thumbnails::Thumbnails, service::Service);
+type Api = (
+    images::Images,
+    thumbnails::Thumbnails,
+    events::Feeds,
+    service::Service,
+);
 
 fn openapi(app: &App) -> OpenApiService<Api, ()> {
     let api = (
         images::Images::new(app),
         thumbnails::Thumbnails::new(app),
+        events::Feeds::new(app),
         service::Service::new(app),
     );
     OpenApiService::new(api, "Image pipeline", env!("CARGO_PKG_VERSION")).description(
@@ -50,13 +59,14 @@ fn openapi(app: &App) -> OpenApiService<Api, ()> {
 /// All paths, for [`App::endpoint`].
 pub(crate) fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi(app);
-    let page = docs::Page::new(&api, app.door().has_keys());
+    let docs = docs::Page::new(&api, app.door().has_keys());
     let routes = poem::Route::new()
-        .at("/openapi.json", page.document())
-        .at("/docs", page.browser())
-        .at("/docs/", page.browser())
+        .at("/openapi.json", docs.document())
+        .at("/docs", docs.browser())
+        .at("/docs/", docs.browser())
+        .at("/web/:file", get(page::files()))
         .at("/metrics", scrape(app))
-        .nest("/", api)
+        .nest("/", page::before(api.into_endpoint()))
         .data(app.clone());
     let app = app.clone();
     routes.around(move |routes, request: Request| around::around(app.clone(), routes, request))

@@ -9,6 +9,7 @@ mod disk;
 mod doctor;
 mod door;
 mod error;
+mod events;
 mod hub;
 mod metrics;
 mod model;

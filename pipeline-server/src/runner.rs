@@ -18,6 +18,7 @@ use pipeline_core::ImagePipeline;
 use pipeline_store::{Clock, Store};
 use tracing::warn;
 
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::{Error, Result};
 use worker::Slot;
@@ -53,6 +54,7 @@ struct Shared {
     pipeline: ImagePipeline,
     settings: Settings,
     metrics: Arc<Metrics>,
+    events: Arc<Events>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -83,8 +85,9 @@ impl Runner {
         pipeline: ImagePipeline,
         settings: Settings,
         metrics: Arc<Metrics>,
+        events: Arc<Events>,
     ) -> Result<Self> {
-        let runner = Self::without_watch(store, pipeline, settings, metrics)?;
+        let runner = Self::without_watch(store, pipeline, settings, metrics, events)?;
         let watch = runner
             .shared
             .start_thread("watch", None, |shared| shared.watch())?;
@@ -98,6 +101,7 @@ impl Runner {
         pipeline: ImagePipeline,
         settings: Settings,
         metrics: Arc<Metrics>,
+        events: Arc<Events>,
     ) -> Result<Self> {
         let workers = settings.workers;
         let shared = Arc::new(Shared {
@@ -105,6 +109,7 @@ impl Runner {
             pipeline,
             settings,
             metrics,
+            events,
             state: Mutex::default(),
             changed: Condvar::new(),
         });

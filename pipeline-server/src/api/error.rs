@@ -42,6 +42,8 @@ pub(crate) enum ApiError {
     TooManyRequests { seconds: u32 },
     BadLimit { input: String },
     BadCursor { input: String },
+    BadWait { input: String },
+    TooManyStreams,
     StorageBusy,
     StorageFull,
     StorageUnavailable,
@@ -75,12 +77,14 @@ impl ApiError {
             Self::MissingFile
             | Self::NotAFile { .. }
             | Self::BadLimit { .. }
-            | Self::BadCursor { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::BadCursor { .. }
+            | Self::BadWait { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoKey | Self::BadKey => StatusCode::UNAUTHORIZED,
             Self::ReadOnlyKey => StatusCode::FORBIDDEN,
-            Self::QueueFull | Self::TooManyUploads | Self::TooManyRequests { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::QueueFull
+            | Self::TooManyUploads
+            | Self::TooManyStreams
+            | Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::StorageBusy | Self::StorageFull | Self::StorageUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -117,6 +121,8 @@ impl ApiError {
             Self::TooManyRequests { .. } => "too-many-requests",
             Self::BadLimit { .. } => "bad-limit",
             Self::BadCursor { .. } => "bad-cursor",
+            Self::BadWait { .. } => "bad-wait",
+            Self::TooManyStreams => "too-many-streams",
             Self::StorageBusy => "storage-busy",
             Self::StorageFull => "storage-full",
             Self::StorageUnavailable => "storage-unavailable",
@@ -157,6 +163,7 @@ impl ApiError {
             }
             Self::QueueFull => "Too many images are waiting. Try again later.",
             Self::TooManyUploads => "Too many uploads are underway. Try again later.",
+            Self::TooManyStreams => "Too many clients follow the events. Try again later.",
             Self::NoKey => "An API key is needed, as `X-API-Key` or as a bearer token.",
             Self::BadKey => "The API key is not known.",
             Self::ReadOnlyKey => "The API key may only read.",
@@ -180,6 +187,10 @@ impl ApiError {
                 let msg = "Input should be a cursor from a Link header";
                 return Detail::issue("value_error", ["query", "cursor"], msg, Some(input));
             }
+            Self::BadWait { input } => {
+                let msg = "Input should be a time such as 10s, 500ms or 10";
+                return Detail::issue("value_error", ["query", "wait"], msg, Some(input));
+            }
         };
         Detail::Text(text.to_owned())
     }
@@ -188,7 +199,7 @@ impl ApiError {
     pub(super) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::QueueFull | Self::TooManyUploads | Self::StorageBusy => Some(1),
-            Self::StorageUnavailable => Some(10),
+            Self::StorageUnavailable | Self::TooManyStreams => Some(10),
             Self::StorageFull => Some(60),
             Self::TooManyRequests { seconds } => Some(*seconds),
             _ => None,

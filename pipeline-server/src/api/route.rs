@@ -26,10 +26,13 @@ impl Route {
             ["readyz"] => ("/readyz", READ),
             ["metrics"] => ("/metrics", READ),
             ["docs"] => ("/docs", READ),
+            ["web", _] => ("/web/{file}", READ),
             ["openapi.json"] => ("/openapi.json", READ),
+            ["api", "events"] => ("/api/events", READ),
             ["api", "stats"] => ("/api/stats", READ),
             ["api", "images"] => ("/api/images", "GET, HEAD, POST"),
             ["api", "images", _] => ("/api/images/{image_id}", "DELETE, GET, HEAD"),
+            ["api", "images", _, "events"] => ("/api/images/{image_id}/events", READ),
             ["api", "images", _, "thumbnails", _] => {
                 ("/api/images/{image_id}/thumbnails/{size}", READ)
             }
@@ -39,7 +42,7 @@ impl Route {
         Self {
             template,
             allowed,
-            is_open: is_free || matches!(template, "/docs" | "/openapi.json"),
+            is_open: is_free || matches!(template, "/docs" | "/openapi.json" | "/web/{file}"),
             is_free,
         }
     }
