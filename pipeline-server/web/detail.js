@@ -222,8 +222,8 @@ export class Detail {
     return this.#act(async (path) => {
       const id = this.#id;
       await call(path, { method: "DELETE" });
-      this.#dialog.close();
       this.#list.remove(id);
+      this.#dialog.close();
       this.#tell("The picture is deleted.");
     });
   }

@@ -57,11 +57,12 @@ export class Grid {
     }
   }
 
-  /** Puts the focus on a picture, and brings it into sight. */
+  /** Puts the focus on a picture, or where it was if it is gone, and brings it into sight. */
   focusOn(id) {
-    const index = this.#list.items.findIndex((image) => image.data.image_id === id);
-    if (index >= 0) {
-      this.#goTo(index);
+    const { items } = this.#list;
+    const index = items.findIndex((image) => image.data.image_id === id);
+    if (items.length) {
+      this.#goTo(index >= 0 ? index : Math.min(this.#focus, items.length - 1));
     }
   }
 

@@ -87,7 +87,9 @@ export class List {
   async need(index) {
     while (!this.#loading && this.#next && index >= this.items.length) {
       const round = this.#round;
-      this.#loading = this.#load({ limit: PAGE, cursor: this.#next });
+      // Whoever jumps far gets there in few steps.
+      const limit = Math.min(Math.max(index - this.items.length, PAGE), MOST);
+      this.#loading = this.#load({ limit, cursor: this.#next });
       try {
         const page = await this.#loading;
         if (round === this.#round) {

@@ -3,7 +3,8 @@
 // A hash holds the lowest frequencies (a discrete cosine transform) of brightness and of two differences of colours,
 // each as four bits, and of opacity if the picture has any. Bits are counted from the lowest of the first byte.
 
-const SIDE = 32;
+/** Enough for the seven waves along a side; the browser makes it larger, and smooth. */
+const SIDE = 16;
 
 /** Draws the hash, in base64, onto a canvas and makes it as large as the little picture. */
 export function drawThumbHash(canvas, base64) {

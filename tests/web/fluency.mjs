@@ -1,5 +1,5 @@
-// How fluent the page is with many pictures: `node tests/web/fluency.mjs BINARY [COUNT] [CAPTION-MODEL]`. Prints what it
-// measures, and fails where a person would notice.
+// How fluent the page is with many pictures: `node tests/web/fluency.mjs BINARY [COUNT] [FOLDER]`. Prints what it measures,
+// and fails where a person would notice. A folder is filled once and kept for the next run.
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,16 +8,17 @@ import { join } from "node:path";
 import { Browser, fail } from "./browser.mjs";
 import { Server, photos } from "./server.mjs";
 
-const [binary = fail("usage: fluency.mjs BINARY [COUNT] [CAPTION-MODEL]"), wanted = "10000", model = "none"] = process.argv.slice(2);
+const [binary = fail("usage: fluency.mjs BINARY [COUNT] [FOLDER]"), wanted = "10000", kept] = process.argv.slice(2);
 const count = Number(wanted);
 /** Uploads at the same time. */
 const LANES = 8;
 
 const folder = await mkdtemp(join(tmpdir(), "web-test-"));
 const files = await Promise.all((await photos(folder, 40)).map(async (path) => ({ path, bytes: await readFile(path) })));
-const server = await Server.start(binary, "--model", model, "--max-queue", String(count + LANES), "--log", "warn,pipeline_server::serve=info");
+const args = ["--model", "none", "--max-queue", String(count + LANES), "--log", "warn,pipeline_server::serve=info"];
+const server = kept ? await Server.startOn(kept, binary, ...args) : await Server.start(binary, ...args);
 
-let next = 0;
+let next = (await server.json("/api/stats")).total;
 async function lane() {
   for (let index = next++; index < count; index = next++) {
     const { path, bytes } = files[index % files.length];

@@ -82,6 +82,22 @@ await test("thirty photos, live, with errors in words", [], async (server, page)
   }
   await page.click("#tray-close");
   await page.until("[...document.querySelectorAll('.cell[data-state=success] img')].every((i) => i.complete)");
+  await page.until("document.querySelectorAll('.frame img.there').length > 10");
+  const difference = await page.value(`Math.max(...[...document.querySelectorAll(".frame img.there")].map((img) => {
+    // Both in three by three fields.
+    const fields = (picture) => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 3, height: 3 });
+      const context = canvas.getContext("2d");
+      context.imageSmoothingQuality = "high";
+      context.drawImage(picture, 0, 0, 3, 3);
+      return context.getImageData(0, 0, 3, 3).data;
+    };
+    const real = fields(img);
+    return fields(img.previousElementSibling).reduce((sum, value, at) => sum + Math.abs(value - real[at]), 0) / 27;
+  }))`);
+  if (!(difference < 20)) {
+    fail(`placeholders differ from their pictures by ${difference}`);
+  }
   await snap(page, "grid-light");
   await page.scheme("dark");
   await snap(page, "grid-dark");
@@ -144,7 +160,8 @@ await test("one picture: looked at by keyboard, saved, deleted", [], async (serv
   await page.click("#detail-no");
   await page.click("#detail-delete");
   await page.click("#detail-yes");
-  await page.until(`!${isOpen("detail")} && ${count(3)}`);
+  await page.until(`!${isOpen("detail")} && ${count(3)} && ${tiles("success")} === 3`);
+  await page.until("document.activeElement.matches('.tile')", "the focus is on the next picture");
   equal((await server.fetch(`/api/images/${newest.data.image_id}`)).status, 404, "it is gone");
   await page.click(".tile");
   await page.until(isOpen("detail"));

@@ -12,13 +12,22 @@ const PHOTOS = new URL("../../examples/photos/", import.meta.url);
 export class Server {
   #child;
   #args;
+  #isOwn = false;
   #log = "";
 
   /** Starts the server with further arguments. */
   static async start(binary, ...args) {
+    const folder = await mkdtemp(join(tmpdir(), "web-test-"));
+    const server = await Server.startOn(folder, binary, ...args);
+    server.#isOwn = true;
+    return server;
+  }
+
+  /** Starts it on a folder that stays. */
+  static async startOn(folder, binary, ...args) {
     const server = new Server();
-    server.folder = await mkdtemp(join(tmpdir(), "web-test-"));
-    server.#args = [binary, "--data", join(server.folder, "data"), ...args];
+    server.folder = folder;
+    server.#args = [binary, "--data", join(folder, "data"), ...args];
     server.url = await server.#spawn("127.0.0.1:0");
     return server;
   }
@@ -66,7 +75,9 @@ export class Server {
     try {
       await this.#end();
     } finally {
-      await rm(this.folder, { recursive: true, force: true });
+      if (this.#isOwn) {
+        await rm(this.folder, { recursive: true, force: true });
+      }
     }
   }
 
