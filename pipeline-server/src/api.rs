@@ -6,12 +6,14 @@ mod base_url;
 mod captions;
 mod docs;
 mod error;
+mod events;
 mod exif;
 mod filter;
 mod form;
 mod images;
 mod json;
 mod listing;
+mod page;
 mod ready;
 mod refused;
 mod route;
@@ -21,9 +23,10 @@ mod similar;
 mod stages;
 mod thumbnails;
 mod types;
+mod wait;
 
 use poem::endpoint::make;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, get};
 use poem_openapi::{OpenApiService, Tags};
 
 use crate::App;
@@ -48,6 +51,7 @@ type Api = (
     again::Again,
     similar::Similar,
     thumbnails::Thumbnails,
+    events::Feeds,
     service::Service,
 );
 
@@ -58,6 +62,7 @@ fn openapi(app: &App) -> OpenApiService<Api, ()> {
         again::Again::new(app),
         similar::Similar::new(app),
         thumbnails::Thumbnails::new(app),
+        events::Feeds::new(app),
         service::Service::new(app),
     );
     OpenApiService::new(api, "Image pipeline", env!("CARGO_PKG_VERSION")).description(
@@ -74,13 +79,14 @@ pub(crate) fn document(app: &App) -> String {
 /// All paths, for [`App::endpoint`].
 pub(crate) fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi(app);
-    let page = docs::Page::new(&api, app.door().has_keys());
+    let docs = docs::Page::new(&api, app.door().has_keys());
     let routes = poem::Route::new()
-        .at("/openapi.json", page.document())
-        .at("/docs", page.browser())
-        .at("/docs/", page.browser())
+        .at("/openapi.json", docs.document())
+        .at("/docs", docs.browser())
+        .at("/docs/", docs.browser())
+        .at("/web/:file", get(page::files()))
         .at("/metrics", scrape(app))
-        .nest("/", api)
+        .nest("/", page::before(api.into_endpoint()))
         .data(app.clone());
     let app = app.clone();
     routes.around(move |routes, request: Request| around::around(app.clone(), routes, request))

@@ -13,6 +13,7 @@ use tracing::Span;
 use crate::admission::Admission;
 use crate::api::{self, ApiError};
 use crate::door::Door;
+use crate::events::Events;
 use crate::metrics::{Metrics, Now};
 use crate::runner::{Runner, Settings};
 use crate::{Config, Error, Result, model, pictures};
@@ -33,6 +34,7 @@ struct Inner {
     door: Door,
     has_captions: bool,
     metrics: Arc<Metrics>,
+    events: Arc<Events>,
 }
 
 impl App {
@@ -70,9 +72,13 @@ impl App {
         let model = captions.as_ref().map(CaptionStage::model);
         let captioner = captions.as_ref().and_then(CaptionerId::of);
         let metrics = Arc::new(Metrics::new(model));
-        let observer = Arc::clone(&metrics);
+        // Half of the connections stay free for requests that end.
+        let streams = (config.clients.max_connections.get() / 2).max(1);
+        let events = Arc::new(Events::new(streams));
+        let (counted, told) = (Arc::clone(&metrics), Arc::clone(&events));
         let pipeline = pictures::pipeline(&config, captions, move |stage, took| {
-            observer.stage(stage, took);
+            counted.stage(stage, took);
+            told.stage(stage, took);
         });
         let settings = Settings {
             workers: config.workers.get(),
@@ -82,7 +88,8 @@ impl App {
             lease: storage.lease,
             clock: storage.clock,
         };
-        let runner = Runner::start(store.clone(), pipeline, settings, Arc::clone(&metrics))?;
+        let (measured, told) = (Arc::clone(&metrics), Arc::clone(&events));
+        let runner = Runner::start(store.clone(), pipeline, settings, measured, told)?;
         let admission = Admission::new(config.max_queue, config.clients.max_receiving_bytes);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -93,6 +100,7 @@ impl App {
                 admission,
                 has_captions,
                 metrics,
+                events,
             }),
         })
     }
@@ -136,6 +144,7 @@ impl App {
     /// Until the last worker has ended, which is as soon as its stage looks at its [`Cx`](pipeline_core::Cx), for 10
     /// seconds at the most.
     pub fn stop(&self) {
+        self.inner.events.close();
         self.inner.runner.stop();
     }
 
@@ -158,6 +167,10 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    pub(crate) fn events(&self) -> &Arc<Events> {
+        &self.inner.events
     }
 
     /// The metrics in the text form of Prometheus, with what is true now.

@@ -9,6 +9,7 @@ mod disk;
 mod doctor;
 mod door;
 mod error;
+mod events;
 mod health;
 mod hub;
 mod metrics;

@@ -19,6 +19,7 @@ use pipeline_core::ImagePipeline;
 use pipeline_store::{CaptionerId, Clock, Store};
 use tracing::warn;
 
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::{Error, Result};
 pub(crate) use outcome::{Finished, Stop};
@@ -57,6 +58,7 @@ struct Shared {
     pipeline: ImagePipeline,
     settings: Settings,
     metrics: Arc<Metrics>,
+    events: Arc<Events>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -87,8 +89,9 @@ impl Runner {
         pipeline: ImagePipeline,
         settings: Settings,
         metrics: Arc<Metrics>,
+        events: Arc<Events>,
     ) -> Result<Self> {
-        let runner = Self::without_watch(store, pipeline, settings, metrics)?;
+        let runner = Self::without_watch(store, pipeline, settings, metrics, events)?;
         let watch = runner
             .shared
             .start_thread("watch", None, |shared| shared.watch())?;
@@ -102,6 +105,7 @@ impl Runner {
         pipeline: ImagePipeline,
         settings: Settings,
         metrics: Arc<Metrics>,
+        events: Arc<Events>,
     ) -> Result<Self> {
         let workers = settings.workers;
         let shared = Arc::new(Shared {
@@ -109,6 +113,7 @@ impl Runner {
             pipeline,
             settings,
             metrics,
+            events,
             state: Mutex::default(),
             changed: Condvar::new(),
         });

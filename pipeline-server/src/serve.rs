@@ -83,6 +83,8 @@ async fn serve<E: poem::Endpoint + 'static>(
     }
     info!("stopping");
     drop(gate);
+    // Whoever waits for events has waited for long enough.
+    app.events().close();
     stop.send(()).ok();
     let all_ended = async { while open.join_next().await.is_some() {} };
     if timeout(DRAIN, all_ended).await.is_err() {

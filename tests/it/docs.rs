@@ -49,6 +49,10 @@ fn every_path_of_the_document_exists_and_allows_what_it_says() {
             Some(&*documented.join(", ")),
             "{path}"
         );
+        if path.ends_with("/events") {
+            // The answer comes piece by piece; `events` reads it.
+            continue;
+        }
         if let Some(get) = operations.get("get") {
             let status = server.get(&real).status.to_string();
             assert!(get["responses"].get(&status).is_some(), "{path}: {status}");

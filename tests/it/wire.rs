@@ -44,6 +44,19 @@ impl Wire {
         }
     }
 
+    /// A line without its end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            self.stream.read_exact(&mut byte).unwrap();
+            match byte {
+                [b'\n'] => return String::from_utf8(line).unwrap(),
+                [byte] => line.push(byte),
+            }
+        }
+    }
+
     /// One answer of which nothing but the end of its head matters.
     pub(crate) fn answer_with(&mut self, last: &[u8]) {
         let mut bytes = Vec::new();

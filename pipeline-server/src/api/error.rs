@@ -47,6 +47,8 @@ pub(crate) enum ApiError {
     InWork,
     BadKeyText,
     KeyReused,
+    BadWait { input: String },
+    TooManyStreams,
     StorageBusy,
     StorageFull,
     StorageUnavailable,
@@ -84,12 +86,14 @@ impl ApiError {
             | Self::BadFilter { .. }
             | Self::BadBody { .. }
             | Self::BadKeyText
+            | Self::BadWait { .. }
             | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoKey | Self::BadKey => StatusCode::UNAUTHORIZED,
             Self::ReadOnlyKey => StatusCode::FORBIDDEN,
-            Self::QueueFull | Self::TooManyUploads | Self::TooManyRequests { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::QueueFull
+            | Self::TooManyUploads
+            | Self::TooManyStreams
+            | Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::StorageBusy | Self::StorageFull | Self::StorageUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -131,6 +135,8 @@ impl ApiError {
             Self::InWork => "image-in-work",
             Self::BadKeyText => "bad-idempotency-key",
             Self::KeyReused => "idempotency-key-reused",
+            Self::BadWait { .. } => "bad-wait",
+            Self::TooManyStreams => "too-many-streams",
             Self::StorageBusy => "storage-busy",
             Self::StorageFull => "storage-full",
             Self::StorageUnavailable => "storage-unavailable",
@@ -172,6 +178,7 @@ impl ApiError {
             }
             Self::QueueFull => "Too many images are waiting. Try again later.",
             Self::TooManyUploads => "Too many uploads are underway. Try again later.",
+            Self::TooManyStreams => "Too many clients follow the events. Try again later.",
             Self::NoKey => "An API key is needed, as `X-API-Key` or as a bearer token.",
             Self::BadKey => "The API key is not known.",
             Self::ReadOnlyKey => "The API key may only read.",
@@ -210,6 +217,10 @@ impl ApiError {
                 let msg = "The key came with another file before";
                 return Detail::issue("value_error", ["header", "Idempotency-Key"], msg, None);
             }
+            Self::BadWait { input } => {
+                let msg = "Input should be a time such as 10s, 500ms or 10";
+                return Detail::issue("value_error", ["query", "wait"], msg, Some(input));
+            }
         };
         Detail::Text(text.to_owned())
     }
@@ -218,7 +229,7 @@ impl ApiError {
     pub(super) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::QueueFull | Self::TooManyUploads | Self::StorageBusy => Some(1),
-            Self::StorageUnavailable => Some(10),
+            Self::StorageUnavailable | Self::TooManyStreams => Some(10),
             Self::StorageFull => Some(60),
             Self::TooManyRequests { seconds } => Some(*seconds),
             _ => None,

@@ -13,7 +13,8 @@ use super::listing::{ImageArray, MOST, Writer};
 use super::refused::{Refusals, Refused};
 use super::sender::Sender;
 use super::types::{Accepted, Image};
-use super::{ApiError, MultipartForm, Tag};
+use super::{ApiError, MultipartForm, Tag, wait};
+use crate::events::What;
 use crate::{App, upload};
 
 #[derive(Debug, Clone)]
@@ -111,14 +112,19 @@ impl Images {
     }
 
     /// Read a picture
+    ///
+    /// With `wait` the answer comes as soon as the work has ended, or when that time is over.
     #[oai(path = "/:image_id", method = "get", operation_id = "read_image")]
     async fn read(
         &self,
         base: BaseUrl,
         /// The picture's id.
         image_id: Path<String>,
-    ) -> Result<Json<Image>, Refused<One>> {
+        /// How long to wait for the end of the work: `10s`, `500ms`, or seconds; 60 s at the most.
+        wait: Query<Option<String>>,
+    ) -> Result<Json<Image>, Refused<Read>> {
         let id = parse_id(&image_id)?;
+        wait::for_the_end(&self.app, id, wait.0.as_deref()).await?;
         let found = self
             .app
             .blocking(move |app| Ok(app.store().image(id)?))
@@ -140,7 +146,13 @@ impl Images {
         let id = parse_id(&image_id)?;
         let existed = self
             .app
-            .blocking(move |app| Ok(app.store().delete(id)?))
+            .blocking(move |app| {
+                let existed = app.store().delete(id)?;
+                if existed {
+                    app.events().publish(id, What::Deleted);
+                }
+                Ok(existed)
+            })
             .await?;
         match existed {
             true => Ok(Deleted::Done),
@@ -224,6 +236,18 @@ impl Refusals for Pages {
     const ALL: &'static [ApiError] = &[ApiError::BadLimit {
         input: String::new(),
     }];
+}
+
+#[derive(Debug)]
+struct Read;
+
+impl Refusals for Read {
+    const ALL: &'static [ApiError] = &[
+        ApiError::ImageNotFound,
+        ApiError::BadWait {
+            input: String::new(),
+        },
+    ];
 }
 
 #[derive(Debug)]

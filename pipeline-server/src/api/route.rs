@@ -26,7 +26,9 @@ impl Route {
             ["readyz"] => ("/readyz", READ),
             ["metrics"] => ("/metrics", READ),
             ["docs"] => ("/docs", READ),
+            ["web", _] => ("/web/{file}", READ),
             ["openapi.json"] => ("/openapi.json", READ),
+            ["api", "events"] => ("/api/events", READ),
             ["api", "stats"] => ("/api/stats", READ),
             ["api", "images"] => ("/api/images", "GET, HEAD, POST"),
             ["api", "images", "reprocess"] => ("/api/images/reprocess", "POST"),
@@ -34,6 +36,7 @@ impl Route {
             ["api", "images", _, "captions"] => ("/api/images/{image_id}/captions", READ),
             ["api", "images", _, "similar"] => ("/api/images/{image_id}/similar", READ),
             ["api", "images", _, "reprocess"] => ("/api/images/{image_id}/reprocess", "POST"),
+            ["api", "images", _, "events"] => ("/api/images/{image_id}/events", READ),
             ["api", "images", _, "thumbnails", _] => {
                 ("/api/images/{image_id}/thumbnails/{size}", READ)
             }
@@ -43,7 +46,7 @@ impl Route {
         Self {
             template,
             allowed,
-            is_open: is_free || matches!(template, "/docs" | "/openapi.json"),
+            is_open: is_free || matches!(template, "/docs" | "/openapi.json" | "/web/{file}"),
             is_free,
         }
     }

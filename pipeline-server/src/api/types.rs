@@ -141,6 +141,10 @@ pub(crate) struct StatsBody {
 }
 
 impl Image {
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
     /// `show_location` says whether the place in the EXIF block may be seen.
     pub(crate) fn new(record: ImageRecord, base: &BaseUrl, show_location: bool) -> Self {
         let id = record.id.to_string();

@@ -102,9 +102,9 @@ impl Rig {
             lease: LEASE,
             clock,
         };
-        let metrics = Arc::new(Metrics::new(None));
+        let (metrics, events) = (Arc::new(Metrics::new(None)), Arc::new(Events::new(1)));
         Self {
-            runner: Runner::without_watch(store, pipeline, settings, metrics).unwrap(),
+            runner: Runner::without_watch(store, pipeline, settings, metrics, events).unwrap(),
             calls,
             millis,
             last: Timestamp::UNIX_EPOCH,

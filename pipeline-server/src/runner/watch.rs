@@ -66,7 +66,11 @@ impl Shared {
         }
         match self.store.expire_leases() {
             Ok(0) => {}
-            Ok(_) => self.announce(|_| {}),
+            Ok(_) => {
+                // Some may have failed by this, and the store does not say which.
+                self.events.forget();
+                self.announce(|_| {});
+            }
             Err(error) => {
                 warn!(code = error.code(), "cannot end leases: {}", report(&error));
                 return now;

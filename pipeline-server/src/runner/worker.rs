@@ -14,6 +14,7 @@ use super::early::Course;
 use super::outcome::{Finished, Stop, take_apart};
 use super::{Member, Shared, lock};
 use crate::Result;
+use crate::events::What;
 
 /// How long a worker waits after the store refused it, before it asks again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -144,6 +145,7 @@ impl Shared {
 
     fn process(self: &Arc<Self>, work: &Arc<Work>) {
         let id = work.id();
+        let _in_work = self.events.begin(id);
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| self.analyse(work)))
             .unwrap_or_else(|panic| Err(Stop::panicked(panic.as_ref())));
@@ -262,7 +264,11 @@ impl Shared {
             caption: finished.caption.as_ref(),
             caption_error: finished.caption_error.as_deref(),
         };
-        let stored = self.write_down(work, || self.store.complete(&work.job, &outcome, took));
+        let stored = self.write_down(work, || {
+            self.store.complete(&work.job, &outcome, took)?;
+            self.events.publish(work.id(), What::Done { success: true });
+            Ok(())
+        });
         if let Err(code) = stored {
             if self.is_stopping() {
                 return self.hand_back(work);
@@ -278,9 +284,11 @@ impl Shared {
         let retry = || {
             let again = self.store.retry(&work.job, code, message, took)?;
             let next = if again {
+                self.events.publish(id, What::Changed);
                 "it waits again"
             } else {
                 self.metrics.picture(code, took);
+                self.events.publish(id, What::Done { success: false });
                 "it failed"
             };
             warn!(image.id = %id, code, "{message}: picture {id}; {next}");
@@ -291,7 +299,12 @@ impl Shared {
 
     fn fail(&self, work: &Work, code: &'static str, message: &str, took: Duration) {
         self.metrics.picture(code, took);
-        let fail = || self.store.fail(&work.job, code, message, took);
+        let fail = || {
+            self.store.fail(&work.job, code, message, took)?;
+            self.events
+                .publish(work.id(), What::Done { success: false });
+            Ok(())
+        };
         self.write_down(work, fail).ok();
     }
 

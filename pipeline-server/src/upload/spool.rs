@@ -7,6 +7,7 @@ use pipeline_store::{ImageId, Store, Upload};
 
 use crate::App;
 use crate::api::ApiError;
+use crate::events::What;
 
 /// Bytes collected before they are written: one trip to a blocking thread for each block.
 const BLOCK: usize = 256 << 10;
@@ -76,6 +77,7 @@ impl Spool {
         app.blocking(move |app| {
             let upload = write(app.store(), upload, &block)?;
             let id = app.store().accept_once(upload, &name, key.as_deref())?;
+            app.events().publish(id, What::Accepted);
             app.runner().wake();
             drop(keep);
             Ok(id)
