@@ -87,6 +87,7 @@ pub(crate) fn of(mut ended: Ended, state: &ImageState, job: Option<InWork>) -> S
     let mut is_first = true;
     let mut next = |stage: StageName| {
         if let Some(known) = ended.remove(stage.as_str()) {
+            is_first &= known.state != StageState::Failed;
             return known;
         }
         let is_first = std::mem::take(&mut is_first);

@@ -84,7 +84,7 @@ fn a_body_that_says_nothing_is_refused() {
         ("\u{fffd}", 400, "malformed-body"),
         ("[]", 422, "bad-body"),
         ("{}", 422, "bad-body"),
-        (r#"{"caption": 1}"#, 422, "bad-body"),
+        (r#"{"caption": ["a cat"]}"#, 422, "bad-body"),
         (r#"{"caption": "  "}"#, 422, "bad-body"),
         (
             &format!(r#"{{"caption": "{}"}}"#, "x".repeat(10_001)),

@@ -29,7 +29,7 @@ fn metadata_and_thumbnails_are_there_while_the_caption_waits() {
     assert_eq!(early["data"]["thumbnails"], json!({}));
     let stages = &early["data"]["stages"];
     let metadata = stages["metadata"]["result"].clone();
-    assert_eq!(metadata["width"], 512);
+    assert_eq!(metadata["width"], 451);
     assert_eq!(metadata["sha256"].as_str().unwrap().len(), 64);
     assert!(metadata["thumbhash"].is_string());
     assert!(stages["thumbnails"]["duration_ms"].as_f64().unwrap() > 0.0);

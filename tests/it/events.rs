@@ -146,6 +146,39 @@ fn a_picture_that_fails_is_told_with_its_reason() {
 }
 
 #[test]
+fn another_caption_and_another_run_are_told() {
+    let server = Server::start();
+    let id = server.accept(PHOTO);
+    server.wait_idle();
+    let mut stream = Stream::open(&server, "/api/events", "");
+    let one = format!("/api/images/{id}");
+    let patched = server
+        .request("PATCH", &one)
+        .header("Content-Type", "application/json")
+        .body(br#"{"caption": "a cat"}"#)
+        .send();
+    assert_eq!(patched.status, 200, "{}", patched.text());
+    let changed = stream.next();
+    assert_eq!(changed.name, "changed");
+    assert_eq!(
+        changed.data["envelope"]["data"]["metadata"]["caption"],
+        "a cat"
+    );
+    let again = server.request("POST", &format!("{one}/reprocess")).send();
+    assert_eq!(again.status, 202, "{}", again.text());
+    let told = stream.until("done");
+    assert_eq!(told[0].name, "changed");
+    // Of many at once: everything has to be looked at.
+    let many = server
+        .request("POST", "/api/images/reprocess")
+        .header("Content-Type", "application/json")
+        .body(br#"{"filter": {"status": "success"}}"#)
+        .send();
+    assert_eq!(many.status, 200, "{}", many.text());
+    stream.until("reset");
+}
+
+#[test]
 fn a_deletion_of_nothing_is_not_told() {
     let server = Server::start();
     let mut stream = Stream::open(&server, "/api/events", "");

@@ -13,6 +13,7 @@ use super::refused::{Refusals, Refused};
 use super::types::{Image, Status};
 use super::{ApiError, Tag};
 use crate::App;
+use crate::events::What;
 
 #[derive(Debug, Clone)]
 pub(super) struct Again {
@@ -40,7 +41,11 @@ impl Again {
         let filter = filter.filter()?;
         let done = self.app.blocking(move |app| {
             let done = app.store().reprocess_all(&filter, dry_run)?;
-            app.runner().wake();
+            if !dry_run {
+                // There may be more of them than events are kept.
+                app.events().forget();
+                app.runner().wake();
+            }
             Ok(done)
         });
         Ok(Json(Done::new(done.await?, dry_run)))
@@ -64,7 +69,10 @@ impl Again {
         let record = self.app.blocking(move |app| {
             let queued = app.store().reprocess(id)?;
             let record = app.store().image(id)?.filter(|_| queued);
-            app.runner().wake();
+            if queued {
+                app.events().publish(id, What::Changed);
+                app.runner().wake();
+            }
             record.ok_or(ApiError::ImageNotFound)
         });
         let show_location = self.app.config().show_location;

@@ -14,6 +14,7 @@ use super::refused::{Refusals, Refused};
 use super::types::{Image, milliseconds};
 use super::{ApiError, Tag};
 use crate::App;
+use crate::events::What;
 
 /// The longest caption that a person may write, in characters.
 const MAX_TEXT: usize = 10_000;
@@ -84,7 +85,7 @@ struct PastCaption {
 
 /// What is to be changed about a picture.
 #[derive(Debug, Object)]
-struct Change {
+pub(super) struct Change {
     /// The caption that a person gives the picture; null takes it away, and the newest one by a model holds again.
     #[oai(nullable)]
     caption: MaybeUndefined<String>,
@@ -103,30 +104,6 @@ impl Captions {
 
 #[OpenApi(prefix_path = "/api/images", tag = "Tag::Images")]
 impl Captions {
-    /// Write a caption
-    ///
-    /// No work on the picture takes the place of what a person wrote.
-    #[oai(path = "/:image_id", method = "patch", operation_id = "change_image")]
-    async fn change(
-        &self,
-        base: BaseUrl,
-        /// The picture's id.
-        image_id: Path<String>,
-        body: JsonBody<Change>,
-    ) -> Result<Json<Image>, Refused<Changed>> {
-        let change = body.read(&self.app).await?;
-        let id = parse_id(&image_id)?;
-        let text = text(change.caption)?;
-        let record = self.app.blocking(move |app| {
-            if !app.store().set_caption(id, text.as_deref())? {
-                return Err(ApiError::ImageNotFound);
-            }
-            app.store().image(id)?.ok_or(ApiError::ImageNotFound)
-        });
-        let show_location = self.app.config().show_location;
-        Ok(Json(Image::new(record.await?, &base, show_location)))
-    }
-
     /// List all captions of a picture, newest first
     #[oai(
         path = "/:image_id/captions",
@@ -150,6 +127,26 @@ impl Captions {
         };
         Ok(Json(captions.iter().map(past).collect()))
     }
+}
+
+/// Does what a client asked for, and shows the picture as it is then.
+pub(super) async fn change(
+    app: &App,
+    base: &BaseUrl,
+    image_id: &str,
+    body: JsonBody<Change>,
+) -> Result<Image, ApiError> {
+    let change = body.read(app).await?;
+    let id = parse_id(image_id)?;
+    let text = text(change.caption)?;
+    let record = app.blocking(move |app| {
+        if !app.store().set_caption(id, text.as_deref())? {
+            return Err(ApiError::ImageNotFound);
+        }
+        app.events().publish(id, What::Changed);
+        app.store().image(id)?.ok_or(ApiError::ImageNotFound)
+    });
+    Ok(Image::new(record.await?, base, app.config().show_location))
 }
 
 /// What a person wrote, without the white space around it; `None` takes it away.
@@ -178,8 +175,9 @@ impl Refusals for Known {
     const ALL: &'static [ApiError] = &[ApiError::ImageNotFound];
 }
 
+/// What [`change`] answers besides the picture.
 #[derive(Debug)]
-struct Changed;
+pub(super) struct Changed;
 
 impl Refusals for Changed {
     const ALL: &'static [ApiError] = &[

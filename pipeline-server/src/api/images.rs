@@ -8,7 +8,9 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::base_url::BaseUrl;
+use super::captions::{self, Change, Changed};
 use super::filter::{FilterParams, escaped};
+use super::json::JsonBody;
 use super::listing::{ImageArray, MOST, Writer};
 use super::refused::{Refusals, Refused};
 use super::sender::Sender;
@@ -132,6 +134,21 @@ impl Images {
         let record = found.ok_or(ApiError::ImageNotFound)?;
         let show_location = self.app.config().show_location;
         Ok(Json(Image::new(record, &base, show_location)))
+    }
+
+    /// Write a caption
+    ///
+    /// No work on the picture takes the place of what a person wrote.
+    #[oai(path = "/:image_id", method = "patch", operation_id = "change_image")]
+    async fn change(
+        &self,
+        base: BaseUrl,
+        /// The picture's id.
+        image_id: Path<String>,
+        body: JsonBody<Change>,
+    ) -> Result<Json<Image>, Refused<Changed>> {
+        let changed = captions::change(&self.app, &base, &image_id, body).await?;
+        Ok(Json(changed))
     }
 
     /// Delete a picture
