@@ -75,7 +75,7 @@ pub struct Health {
     #[arg(value_name = "URL")]
     pub url: Option<String>,
 
-    /// Address of the server if there is no URL. 0.0.0.0 and [::] mean this machine.
+    /// Address of the server if there is no URL. `0.0.0.0` and `[::]` mean this machine.
     #[arg(
         long,
         env = "PIPELINE_LISTEN",
