@@ -1,9 +1,9 @@
 // A headless Chromium, driven over its own protocol through two pipes: nothing to install but the browser.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /** Far longer than anything takes; it turns a hang into a failure. */
 export const PATIENCE_MS = 60_000;
@@ -15,6 +15,9 @@ const FLAGS = [
   "--no-first-run",
   "--disable-gpu",
   "--disable-background-networking",
+  "--disable-background-timer-throttling",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-renderer-backgrounding",
   "--disable-component-update",
   "--disable-dev-shm-usage",
   "--hide-scrollbars",
@@ -54,6 +57,8 @@ export class Browser {
       await page.send(`${domain}.enable`);
     }
     await page.resize(width, height);
+    // A page in the background is not painted, and gets no input.
+    await page.send("Page.bringToFront");
     return page;
   }
 
@@ -188,12 +193,21 @@ class Page {
     await this.send("DOM.setFileInputFiles", { nodeId, files });
   }
 
-  /** Drags files from outside into the page and drops them there. */
-  async drop(files, x = 400, y = 400) {
-    const data = { items: [], files, dragOperationsMask: 1 };
-    for (const type of ["dragEnter", "dragOver", "drop"]) {
-      await this.send("Input.dispatchDragEvent", { type, x, y, data });
-    }
+  /** Drags JPEG files into the page and drops them there. Told by events: a browser without a screen loses real ones. */
+  async drop(paths) {
+    const files = await Promise.all(
+      paths.map(async (path) => ({ name: basename(path), bytes: await readFile(path, "base64") })),
+    );
+    await this.value(`(() => {
+      const dataTransfer = new DataTransfer();
+      for (const { name, bytes } of ${JSON.stringify(files)}) {
+        const content = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+        dataTransfer.items.add(new File([content], name, { type: "image/jpeg" }));
+      }
+      for (const type of ["dragenter", "dragover", "drop"]) {
+        document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+      }
+    })()`);
   }
 
   /** Cuts the network, slows it down (bytes a second), or brings it back. */

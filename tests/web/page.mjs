@@ -1,4 +1,5 @@
-// The web page in a real browser against the real server: `node tests/web/page.mjs BINARY [FOLDER for screenshots]`.
+// The web page in a real browser against the real server: `node tests/web/page.mjs BINARY [FOLDER for screenshots
+// [words of the names of the tests to run]]`.
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +8,7 @@ import { join } from "node:path";
 import { Browser, fail } from "./browser.mjs";
 import { Server, photos } from "./server.mjs";
 
-const [binary = fail("usage: page.mjs BINARY [FOLDER]"), shown] = process.argv.slice(2);
+const [binary = fail("usage: page.mjs BINARY [FOLDER [WORDS]]"), shown, only = ""] = process.argv.slice(2);
 const files = await mkdtemp(join(tmpdir(), "web-test-"));
 const browser = await Browser.start();
 let failures = 0;
@@ -33,6 +34,9 @@ async function snap(page, name) {
 
 /** Runs one test with a server and a page of its own. `complains` says which complaints of the browser are expected. */
 async function test(name, args, run, complains = /^$/) {
+  if (!name.includes(only)) {
+    return;
+  }
   const server = await Server.start(binary, ...args);
   const page = await browser.page();
   try {
