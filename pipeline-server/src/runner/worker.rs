@@ -88,14 +88,6 @@ impl Work {
     }
 }
 
-/// Lets the threads that answer requests go first: an upload takes a moment, a caption takes all of a core.
-fn step_back() {
-    // A tenth of the weight of the others, so that captions go on under any load. Where it cannot be had, nothing is
-    // lost but time. Only on Linux has a thread a priority of its own.
-    #[cfg(target_os = "linux")]
-    rustix::process::setpriority_process(None, 10).ok();
-}
-
 impl Shared {
     /// Starts a worker with a place of its own.
     pub(super) fn start_worker(self: &Arc<Self>, number: usize) -> Result<Member> {
@@ -111,7 +103,6 @@ impl Shared {
     }
 
     fn work(self: &Arc<Self>, slot: &Slot) {
-        step_back();
         let name = format!("worker-{} of process {}", slot.number, std::process::id());
         loop {
             let seen = self.events();
