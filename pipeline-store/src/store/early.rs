@@ -34,7 +34,7 @@ impl Store {
     /// Stores the metadata of an image in work, and how long that took. It survives the end of the process.
     ///
     /// # Errors
-    /// [`Error::JobLost`] if the job is no longer the caller's; nothing is stored then. After any other error the work
+    /// [`Error::JobLost`](crate::Error::JobLost) if the job is no longer the caller's; nothing is stored then. After any other error the work
     /// can go on: [`Store::complete`] stores it.
     pub fn keep_metadata(&self, job: &Job, metadata: &Metadata, took: Duration) -> Result<()> {
         let kept = self.inner.db.write_early("store the metadata", |tx| {
@@ -85,7 +85,7 @@ impl Store {
     /// Stores how long a stage of an image in work took, and the code of its failure if it failed.
     ///
     /// # Errors
-    /// [`Error::JobLost`] if the job is no longer the caller's.
+    /// [`Error::JobLost`](crate::Error::JobLost) if the job is no longer the caller's.
     pub fn time_stage(
         &self,
         job: &Job,
