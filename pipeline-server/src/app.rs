@@ -75,10 +75,9 @@ impl App {
         // Half of the connections stay free for requests that end.
         let streams = (config.clients.max_connections.get() / 2).max(1);
         let events = Arc::new(Events::new(streams));
-        let (counted, told) = (Arc::clone(&metrics), Arc::clone(&events));
+        let counted = Arc::clone(&metrics);
         let pipeline = pictures::pipeline(&config, captions, move |stage, took| {
             counted.stage(stage, took);
-            told.stage(stage, took);
         });
         let settings = Settings {
             workers: config.workers.get(),

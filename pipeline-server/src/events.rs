@@ -5,7 +5,6 @@
 
 mod follower;
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -117,25 +116,6 @@ impl Events {
         self.signal.send_modify(|signal| signal.newest = newest);
     }
 
-    /// A worker begins with `image`: until the result is dropped, what its thread tells [`Events::stage`] is about that.
-    pub(crate) fn begin(&self, image: ImageId) -> InWork {
-        self.publish(image, What::Claimed);
-        IN_WORK.set(Some(image));
-        InWork(())
-    }
-
-    /// A stage of the pipeline has ended, on the thread of its worker. Told are those of which the interface speaks.
-    pub(crate) fn stage(&self, stage: &'static str, took: Duration) {
-        let name = match stage {
-            "thumbnail" => "thumbnails",
-            "metadata" | "caption" => stage,
-            _ => return,
-        };
-        if let Some(image) = IN_WORK.get() {
-            self.publish(image, What::Stage { name, took });
-        }
-    }
-
     /// Listens to what happens from now on, or after the event `after`; to one picture alone, or to all.
     pub(crate) fn follow(self: &Arc<Self>, after: Option<u64>, image: Option<ImageId>) -> Follower {
         let after = after.unwrap_or_else(|| self.ring().newest);
@@ -155,21 +135,5 @@ impl Events {
     /// The ring is whole after any panic.
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-thread_local! {
-    /// The picture that this thread works on. Stages know of no ids, and a stage runs on the thread of its worker.
-    static IN_WORK: Cell<Option<ImageId>> = const { Cell::new(None) };
-}
-
-/// A picture in the hands of this thread.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct InWork(());
-
-impl Drop for InWork {
-    fn drop(&mut self) {
-        IN_WORK.set(None);
     }
 }

@@ -136,6 +136,26 @@ fn everything_that_happens_to_a_picture_is_told_with_rising_ids() {
 }
 
 #[test]
+fn what_a_stage_found_comes_with_the_word_that_it_has_ended() {
+    let gate = Gate::default();
+    let server = Server::with(|_| {}, Some(gate.captions()));
+    let mut stream = Stream::open(&server, "/api/events", "");
+    server.accept(PHOTO);
+
+    let events: Vec<Event> = std::iter::from_fn(|| Some(stream.next())).take(4).collect();
+    let thumbnails = events
+        .into_iter()
+        .find(|event| event.data["stage"] == "thumbnails")
+        .unwrap();
+    let stages = &thumbnails.data["envelope"]["data"]["stages"];
+    assert_eq!(stages["metadata"]["result"]["width"], 451);
+    assert!(stages["thumbnails"]["result"]["small"].is_string());
+    assert_eq!(thumbnails.data["status"], "processing");
+    gate.open();
+    server.wait_idle();
+}
+
+#[test]
 fn a_picture_that_fails_is_told_with_its_reason() {
     let server = Server::start();
     let mut stream = Stream::open(&server, "/api/events", "");

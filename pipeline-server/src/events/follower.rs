@@ -168,32 +168,6 @@ mod tests {
     }
 
     #[test]
-    fn stages_belong_to_the_picture_that_their_thread_works_on() {
-        let events = events();
-        let image = image_id();
-        let mut listener = events.follow(None, None);
-        let took = std::time::Duration::from_millis(3);
-        events.stage("metadata", took);
-        let in_work = events.begin(image);
-        events.stage("metadata", took);
-        events.stage("decode", took);
-        drop(in_work);
-        events.stage("metadata", took);
-        let Some(News::Events(heard)) = listener.now() else {
-            panic!("nothing was heard")
-        };
-        let name = "metadata";
-        let whats: Vec<_> = heard
-            .iter()
-            .map(|event| (event.image, event.what))
-            .collect();
-        assert_eq!(
-            whats,
-            [(image, What::Claimed), (image, What::Stage { name, took })]
-        );
-    }
-
-    #[test]
     fn listeners_that_stay_are_counted() {
         let events = events();
         let place = events.place();

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::worker::Work;
 use super::{Shared, lock};
+use crate::events::What;
 
 /// Where the work on a picture is.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl Shared {
             Progress::Metadata(metadata) => {
                 let kept = self.store.keep_metadata(&work.job, metadata, took);
                 self.note(work, kept);
+                self.tell(work, StageName::Metadata, took);
                 *course = Course {
                     metadata: Some(metadata.clone()),
                     ..Course::at(StageName::Thumbnails)
@@ -70,6 +72,7 @@ impl Shared {
                         .store
                         .keep_thumbnails(&work.job, &metadata, thumbnails, took);
                     self.note(work, kept);
+                    self.tell(work, StageName::Thumbnails, took);
                 }
                 *course = Course::at(StageName::Caption);
             }
@@ -86,6 +89,13 @@ impl Shared {
         };
         let timed = self.store.time_stage(&work.job, stage, took, error_code);
         self.note(work, timed);
+        self.tell(work, stage, took);
+    }
+
+    /// Tells those who listen that a stage has ended, once what it found can be read.
+    fn tell(&self, work: &Work, stage: StageName, took: Duration) {
+        let name = stage.as_str();
+        self.events.publish(work.id(), What::Stage { name, took });
     }
 
     /// What cannot be stored early is stored at the end. Whoever has lost the picture need not go on.

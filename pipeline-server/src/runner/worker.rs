@@ -136,7 +136,7 @@ impl Shared {
 
     fn process(self: &Arc<Self>, work: &Arc<Work>) {
         let id = work.id();
-        let _in_work = self.events.begin(id);
+        self.events.publish(id, What::Claimed);
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| self.analyse(work)))
             .unwrap_or_else(|panic| Err(Stop::panicked(panic.as_ref())));
