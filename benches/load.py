@@ -10,11 +10,13 @@ byte of a request to its acknowledgement, acknowledged uploads a second, and the
 picture and its record to the disk before it acknowledges; the other one syncs what SQLite syncs by itself. `--requests`
 ends a round after that many uploads, for a look whether everything runs.
 """
-import argparse, asyncio, os, pathlib, re, statistics, subprocess, sys, tempfile, time
+import argparse, asyncio, itertools, os, pathlib, re, statistics, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 NAMES = ("ours", "reference")
+# The length of what follows each picture, behind its end, so that no two are the same and none is spared the work.
+NUMBER = 8
 
 
 def start(name, folder, server):
@@ -37,22 +39,27 @@ def start(name, folder, server):
 
 
 def request(picture):
+    """The bytes before the number that makes each picture another one, and those after it."""
     boundary = b"the-boundary"
     body = (
         b"--" + boundary + b'\r\nContent-Disposition: form-data; name="file"; filename="cat.jpg"\r\n'
-        b"Content-Type: image/jpeg\r\n\r\n" + picture + b"\r\n--" + boundary + b"--\r\n"
+        b"Content-Type: image/jpeg\r\n\r\n" + picture
     )
+    end = b"\r\n--" + boundary + b"--\r\n"
     head = (
         b"POST /api/images HTTP/1.1\r\nHost: bench\r\nContent-Type: multipart/form-data; boundary=" + boundary
-        + b"\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n"
+        + b"\r\nContent-Length: " + str(len(body) + NUMBER + len(end)).encode() + b"\r\n\r\n"
     )
-    return head + body
+    return head + body, end
 
 
 async def answer(reader):
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     body = await reader.readexactly(int(re.search(r"content-length: (\d+)", head)[1]))
     return int(head.split(" ", 2)[1]), body
+
+
+numbers = itertools.count()
 
 
 async def client(port, message, more, times, failures):
@@ -62,7 +69,7 @@ async def client(port, message, more, times, failures):
         try:
             if writer is None:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(message)
+            writer.write(message[0] + next(numbers).to_bytes(NUMBER) + message[1])
             await writer.drain()
             status, body = await asyncio.wait_for(answer(reader), 60)
             if status != 200 or b'"image_id"' not in body:
@@ -91,20 +98,19 @@ async def load(port, message, clients, seconds, requests):
     return times, failures, time.perf_counter() - started
 
 
-def one_round(name, message, options):
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        process, port = start(name, pathlib.Path(folder), options.server)
+def one_round(name, message, folder, options):
+    process, port = start(name, folder, options.server)
+    try:
+        # A queue that is never empty keeps every worker writing captions from the first upload that counts.
+        asyncio.run(load(port, message, 4, 60, 2 * os.cpu_count()))
+        times, failures, took = asyncio.run(load(port, message, options.clients, options.seconds, options.requests))
+    finally:
+        process.terminate()
         try:
-            # A queue that is never empty keeps every worker writing captions from the first upload that counts.
-            asyncio.run(load(port, message, 4, 60, 2 * os.cpu_count()))
-            times, failures, took = asyncio.run(load(port, message, options.clients, options.seconds, options.requests))
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:  # it finishes its whole queue first
-                process.kill()
-                process.wait()
+            process.wait(15)
+        except subprocess.TimeoutExpired:  # it finishes its whole queue first
+            process.kill()
+            process.wait()
     if failures:
         print(f"{name}: {len(failures)} failures, such as {failures[0]}")
     if not times:
@@ -128,9 +134,13 @@ def main():
     options = parser.parse_args()
     message = request(options.picture.read_bytes())
     results = {name: [] for name in NAMES}
-    for _ in range(options.rounds):
-        for name in NAMES:
-            results[name].append(one_round(name, message, options))
+    # Removed at the end: ext4 without a journal makes new files slowly for minutes after many were removed.
+    with tempfile.TemporaryDirectory(dir=options.folder) as top:
+        for round in range(options.rounds):
+            for name in NAMES:
+                folder = pathlib.Path(top, f"{name}-{round}")
+                folder.mkdir()
+                results[name].append(one_round(name, message, folder, options))
     rates = {name: statistics.median(rate for rate, _ in rounds) for name, rounds in results.items()}
     print(f"ratio of the medians, ours to reference: {rates['ours'] / rates['reference']:.2f}; "
           f"worst p99 of ours: {max(p99 for _, p99 in results['ours']):.1f} ms")

@@ -78,10 +78,13 @@ async fn receive_body(
         Some(boundary) if !boundary.is_empty() => boundary,
         _ => return Err(ApiError::MissingBoundary),
     };
-    let mut place = app
-        .blocking(|app| Ok(app.admission().enter(app.store())?))
-        .await?
-        .ok_or(ApiError::QueueFull)?;
+    let mut place = match app.admission().enter() {
+        Some(place) => place,
+        None => app
+            .blocking(|app| Ok(app.admission().count_and_enter(app.store())?))
+            .await?
+            .ok_or(ApiError::QueueFull)?,
+    };
     let last = match last_file(app, boundary, body, &mut place).await {
         // The reference finds no fields in an empty body, rather than a broken one.
         Err(ApiError::Malformed) if body.is_empty() => return Err(ApiError::MissingFile),

@@ -5,6 +5,7 @@
 
 mod disk;
 mod orphans;
+mod spare;
 mod temporary;
 
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ use crate::fail_point::fail_point;
 use crate::{Error, ImageId, Job, Result};
 #[cfg(test)]
 pub(crate) use disk::SYNCED;
-use disk::{if_found, make_folder, parent, sharded, sync_all};
+use disk::{if_found, make_folder, parent, sharded};
 use temporary::Temporaries;
 
 pub(crate) use disk::{create_folder, sync};
@@ -42,7 +43,7 @@ impl Blobs {
         Self {
             originals: dir.join("originals"),
             thumbnails: dir.join("thumbnails"),
-            temporaries: Temporaries::new(dir.join("tmp")),
+            temporaries: Temporaries::new(dir.join("tmp"), dir.join("spare")),
             durable: Mutex::default(),
         }
     }
@@ -51,7 +52,7 @@ impl Blobs {
     pub(crate) fn create(&self) -> io::Result<()> {
         create_folder(&self.originals)?;
         create_folder(&self.thumbnails)?;
-        create_folder(self.temporaries.folder())
+        self.temporaries.create()
     }
 
     /// Whether there are originals, without creating anything.
@@ -222,14 +223,11 @@ impl Blobs {
     /// Makes `files` durable, and the name of `path` in the folder that holds it below `root`.
     fn sync_below(&self, root: &Path, path: &Path, files: &[&Path]) -> io::Result<()> {
         let folder = parent(path);
-        let is_known = lock(&self.durable).contains(folder);
-        let mut all = files.to_vec();
-        all.push(folder);
-        if !is_known {
-            all.push(root);
+        for path in files.iter().chain([&folder]) {
+            sync(path)?;
         }
-        sync_all(&all)?;
-        if !is_known {
+        if !lock(&self.durable).contains(folder) {
+            sync(root)?;
             lock(&self.durable).insert(folder.to_owned());
         }
         Ok(())

@@ -32,6 +32,8 @@ struct Rig {
 struct Call {
     orders: Sender<Order>,
     checked: Receiver<bool>,
+    #[cfg(target_os = "linux")]
+    nice: i32,
 }
 
 enum Order {
@@ -49,7 +51,13 @@ impl Captioner for Puppet {
     fn caption(&self, _: &RgbImage, cx: &Cx) -> pipeline_core::Result<Caption> {
         let (orders, received) = channel();
         let (tell, checked) = channel();
-        self.0.lock().unwrap().send(Call { orders, checked }).ok();
+        let call = Call {
+            orders,
+            checked,
+            #[cfg(target_os = "linux")]
+            nice: rustix::process::getpriority_process(None).unwrap(),
+        };
+        self.0.lock().unwrap().send(call).ok();
         for order in received {
             match order {
                 Order::Check => {
@@ -257,6 +265,15 @@ fn a_picture_that_takes_too_long_twice_fails() {
     rig.runner.wait_idle().unwrap();
     assert_eq!(rig.failure(slow).as_deref(), Some("deadline-exceeded"));
     assert_eq!(rig.caption(innocent).as_deref(), Some("a cat"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_let_requests_go_first() {
+    let rig = Rig::new();
+    rig.accept();
+    let call = rig.call();
+    assert!(call.nice >= worker::NICE, "{}", call.nice);
 }
 
 #[test]

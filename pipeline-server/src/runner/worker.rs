@@ -18,6 +18,9 @@ use crate::events::What;
 
 /// How long a worker waits after the store refused it, before it asks again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// What `nice` calls the priority of workers: they get a tenth of a core that requests want for themselves.
+#[cfg(target_os = "linux")]
+pub(super) const NICE: i32 = 10;
 /// How often a worker asks again after an error that may be this picture's alone, such as an unreadable file.
 const TRIES: u32 = 10;
 
@@ -103,6 +106,7 @@ impl Shared {
     }
 
     fn work(self: &Arc<Self>, slot: &Slot) {
+        give_way();
         let name = format!("worker-{} of process {}", slot.number, std::process::id());
         loop {
             let seen = self.events();
@@ -335,3 +339,17 @@ impl Shared {
         }
     }
 }
+
+/// Lets the threads of requests go first where they and this one want the same core: those who sent a picture wait for an
+/// answer, and nobody waits for a caption in that way.
+///
+/// Threads that this one starts, such as those of the captioner, do as it does.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // To Linux, nobody is the thread that asks. A process that was told to give way even more stays as it is.
+    rustix::process::setpriority_process(None, NICE).ok();
+}
+
+/// Elsewhere a priority is that of the whole process, requests included.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}

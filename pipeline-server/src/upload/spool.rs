@@ -73,6 +73,7 @@ impl Spool {
         let Self {
             app, upload, block, ..
         } = self;
+        let _turn = app.admission().turn().await;
         // All in one piece of blocking work: a client that goes away does not stop it half-way.
         app.blocking(move |app| {
             let upload = write(app.store(), upload, &block)?;

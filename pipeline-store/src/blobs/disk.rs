@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ImageId;
-use crate::beside::beside;
 
 /// `ROOT/<first two digits>/<id>`: folders stay small.
 pub(super) fn sharded(root: &Path, id: ImageId) -> PathBuf {
@@ -64,19 +63,6 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     create_folder(parent(path))?;
     fs::create_dir(path)?;
     sync(parent(path))
-}
-
-/// Makes files, and the names in folders, durable: all at once, since a disk that is told to flush takes about as long
-/// for one as for several.
-pub(super) fn sync_all(paths: &[&Path]) -> io::Result<()> {
-    match paths {
-        [] => Ok(()),
-        [one] => sync(one),
-        [first, others @ ..] => {
-            let (others, first) = beside(|| sync_all(others), || sync(first));
-            first.and(others)
-        }
-    }
 }
 
 /// Makes a file, or the names in a folder, durable.

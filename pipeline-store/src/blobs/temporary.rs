@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempPath};
 
-use super::disk::{entries, if_found, is_older, sync};
+use super::disk::{create_folder, entries, if_found, is_older, sync};
+use super::spare::Spare;
 use crate::conn::lock;
 use crate::{Error, ImageId, Result};
 
@@ -21,6 +22,7 @@ use crate::{Error, ImageId, Result};
 pub(super) struct Temporaries {
     folder: PathBuf,
     in_use: Arc<InUse>,
+    spare: Arc<Spare>,
 }
 
 /// The names of files that calls under way need.
@@ -38,14 +40,26 @@ pub(crate) struct Temporary {
 /// It is taken before a file gets its name or a row goes, and dropped when files and rows agree again. A note that is
 /// found without its call tells where a process ended in between.
 #[derive(Debug)]
-pub(crate) struct Doubt(Temporary);
+pub(crate) struct Doubt {
+    note: Option<TempPath>,
+    in_use: Arc<InUse>,
+    spare: Arc<Spare>,
+}
 
 impl Temporaries {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    /// The folder `folder`, with files for notes in `spare`; [`Temporaries::create`] makes both.
+    pub(super) fn new(folder: PathBuf, spare: PathBuf) -> Self {
         Self {
             folder,
             in_use: Arc::default(),
+            spare: Arc::new(Spare::new(spare)),
         }
+    }
+
+    /// Makes the folders that are missing.
+    pub(super) fn create(&self) -> io::Result<()> {
+        create_folder(&self.folder)?;
+        create_folder(self.spare.folder())
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -55,7 +69,7 @@ impl Temporaries {
     /// An empty file whose name begins with `prefix`.
     pub(super) fn file(&self, prefix: &str) -> io::Result<Temporary> {
         let file = Builder::new().prefix(prefix).tempfile_in(&self.folder)?;
-        lock(&self.in_use).insert(name(&file).to_owned());
+        lock(&self.in_use).insert(name(file.path()).to_owned());
         Ok(Temporary {
             file,
             in_use: Arc::clone(&self.in_use),
@@ -65,7 +79,20 @@ impl Temporaries {
     /// Notes that files of `id` may be there without a row. The note survives the end of the process; after
     /// [`Temporaries::sync`] a power failure too.
     pub(super) fn doubt(&self, id: ImageId) -> io::Result<Doubt> {
-        self.file(&format!("{id}.")).map(Doubt)
+        let prefix = format!("{id}.");
+        let mut builder = Builder::new();
+        let file = builder.prefix(&prefix).make_in(&self.folder, |path| {
+            // The name first: whoever looks into the folder sees a note that is in use.
+            lock(&self.in_use).insert(name(path).to_owned());
+            self.spare.take(path).inspect_err(|_| {
+                lock(&self.in_use).remove(name(path));
+            })
+        });
+        Ok(Doubt {
+            note: Some(file?.into_temp_path()),
+            in_use: Arc::clone(&self.in_use),
+            spare: Arc::clone(&self.spare),
+        })
     }
 
     /// The images that calls under way have in doubt.
@@ -133,19 +160,32 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        lock(&self.in_use).remove(name(&self.file));
+        lock(&self.in_use).remove(name(self.file.path()));
     }
 }
 
 impl Doubt {
     /// Leaves the note for the next sweep.
     pub(crate) fn keep(mut self) {
-        self.0.file.disable_cleanup(true);
+        if let Some(mut note) = self.note.take() {
+            note.disable_cleanup(true);
+            lock(&self.in_use).remove(name(&note));
+        }
     }
 }
 
-fn name(file: &NamedTempFile) -> &OsStr {
-    file.path().file_name().unwrap_or_default()
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        if let Some(note) = self.note.take() {
+            let name = name(&note).to_owned();
+            self.spare.give(note);
+            lock(&self.in_use).remove(&name);
+        }
+    }
+}
+
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 fn doubted(name: &OsStr) -> Option<ImageId> {
