@@ -183,7 +183,10 @@ pub trait Captioner: Send + Sync {
 ///
 /// let stage = CaptionStage::new(Ruler);
 /// let caption = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?;
-/// assert_eq!((&*caption.text, &*caption.model), ("64 pixels wide", "ruler-1"));
+/// assert_eq!((&*caption.text, &*caption.model), ("64 pixels wide", stage.model()));
+///
+/// // What the captioner says of itself; this one leaves it open.
+/// assert_eq!((stage.weights_sha256(), stage.settings(), stage.detail()), (None, None, None));
 /// # Ok::<(), pipeline_core::Error>(())
 /// ```
 #[derive(Clone)]

@@ -66,6 +66,16 @@ impl Cx {
     }
 
     /// Lets `pulse` tell others that the work goes on.
+    ///
+    /// ```
+    /// use pipeline_core::{Cx, Pulse};
+    ///
+    /// let pulse = Pulse::new();
+    /// let cx = Cx::none().with_pulse(&pulse);
+    /// // Another thread looks now and then; while this number grows, the work does not hang.
+    /// assert_eq!(pulse.beats(), 0);
+    /// # drop(cx);
+    /// ```
     #[must_use]
     pub fn with_pulse(mut self, pulse: &Pulse) -> Self {
         self.pulse = Some(pulse.clone());

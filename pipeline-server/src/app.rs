@@ -189,6 +189,15 @@ impl App {
     }
 
     /// The settings.
+    ///
+    /// ```
+    /// use pipeline_server::{App, Config};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let app = App::start_with(Config::new(folder.path()), None)?;
+    /// assert_eq!(app.config().listen.port(), 8000); // for `bind`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn config(&self) -> &Config {
         &self.inner.config
     }

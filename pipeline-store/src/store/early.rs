@@ -13,24 +13,17 @@ use crate::{
 /// What an earlier attempt has found out about an image: all but the caption.
 ///
 /// ```
-/// # use pipeline_core::{Cx, Decoded, ImagePipeline, Pipeline, Stage, ThumbnailSpec, ThumbnailStage, image::RgbImage};
-/// # use pipeline_store::{Store, StoreConfig};
-/// # use std::{io::Write, time::Duration};
+/// use pipeline_store::{Job, Kept, Result, Store};
+///
+/// /// The size of the picture, if an earlier attempt has found it out.
+/// fn size(store: &Store, job: &Job) -> Result<Option<(u32, u32)>> {
+///     let size = |Kept { metadata, .. }| (metadata.width, metadata.height);
+///     Ok(store.kept(job)?.map(size))
+/// }
 /// # let folder = tempfile::tempdir()?;
-/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
-/// # let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", 64)]);
-/// # let jpeg = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?.remove(0).jpeg;
-/// # let mut upload = store.begin_upload()?;
-/// # upload.write_all(&jpeg)?;
-/// # store.accept(upload, "cat.jpg")?;
-/// # let job = store.claim("worker-1")?.expect("one image waits");
-/// # let analysis = ImagePipeline::builder().build().process(&store.original(&job)?, &Cx::none())?;
-/// # store.keep_thumbnails(&job, &analysis.metadata, &analysis.thumbnails, Duration::ZERO)?;
-/// # store.release(&job)?;
-/// // The process ended after the thumbnails; this is the next one.
-/// let job = store.claim("worker-2")?.expect("it waits again");
-/// let kept = store.kept(&job)?.expect("the thumbnails were kept");
-/// assert_eq!(kept.metadata.width, 64); // only the caption is left to do
+/// # let store = Store::open(folder.path(), &Default::default())?;
+/// # store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # assert_eq!(size(&store, &store.claim("worker-1")?.expect("one image waits"))?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -43,37 +36,17 @@ pub struct Kept {
 /// All that was found out about another image of the same bytes.
 ///
 /// ```
-/// # use pipeline_core::{Caption, Cx, Decoded, ImagePipeline, Pipeline, Stage, ThumbnailSpec, ThumbnailStage, image::RgbImage};
-/// # use pipeline_store::{CaptionerId, Outcome, Store, StoreConfig};
-/// # use std::{io::Write, time::Duration};
-/// # let folder = tempfile::tempdir()?;
-/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
-/// # let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", 64)]);
-/// # let jpeg = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?.remove(0).jpeg;
-/// # for name in ["cat.jpg", "the-same-cat.jpg"] {
-/// #     let mut upload = store.begin_upload()?;
-/// #     upload.write_all(&jpeg)?;
-/// #     store.accept(upload, name)?;
-/// # }
-/// # let job = store.claim("worker-1")?.expect("two images wait");
-/// # let analysis = ImagePipeline::builder().build().process(&store.original(&job)?, &Cx::none())?;
-/// # let captioner = CaptionerId { model: "my-model-2".into(), weights_sha256: "0".repeat(64), settings: None };
-/// # let mut caption = Caption::new("a cat", "my-model-2");
-/// # caption.weights_sha256 = Some("0".repeat(64));
-/// # let outcome = Outcome { metadata: &analysis.metadata, thumbnails: &[], caption: Some(&caption), caption_error: None };
-/// # store.complete(&job, &outcome, Duration::ZERO)?;
-/// // The same bytes were captioned by this captioner before.
-/// let job = store.claim("worker-1")?.expect("the second one waits");
-/// let reused = store.reusable(&job, &captioner)?.expect("nothing has to be done again");
-/// assert_eq!(reused.caption.text, "a cat");
-/// let outcome = Outcome {
-///     metadata: &reused.metadata,
-///     thumbnails: &reused.thumbnails,
-///     caption: Some(&reused.caption),
-///     caption_error: None,
-/// };
-/// store.complete(&job, &outcome, Duration::ZERO)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// use pipeline_store::{Outcome, Reused};
+///
+/// /// The form in which `Store::complete` takes it.
+/// fn outcome(reused: &Reused) -> Outcome<'_> {
+///     Outcome {
+///         metadata: &reused.metadata,
+///         thumbnails: &reused.thumbnails,
+///         caption: Some(&reused.caption),
+///         caption_error: None,
+///     }
+/// }
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -215,6 +188,28 @@ impl Store {
 
     /// What an earlier attempt at this job has kept: metadata and thumbnails, or nothing.
     ///
+    /// ```
+    /// # use pipeline_core::{Cx, Decoded, ImagePipeline, Pipeline, Stage, ThumbnailSpec, ThumbnailStage, image::RgbImage};
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # use std::{io::Write, time::Duration};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", 64)]);
+    /// # let jpeg = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?.remove(0).jpeg;
+    /// # let mut upload = store.begin_upload()?;
+    /// # upload.write_all(&jpeg)?;
+    /// # store.accept(upload, "cat.jpg")?;
+    /// # let job = store.claim("worker-1")?.expect("one image waits");
+    /// # let analysis = ImagePipeline::builder().build().process(&store.original(&job)?, &Cx::none())?;
+    /// # store.keep_thumbnails(&job, &analysis.metadata, &analysis.thumbnails, Duration::ZERO)?;
+    /// # store.release(&job)?;
+    /// // The process ended after the thumbnails; this is the next one.
+    /// let job = store.claim("worker-2")?.expect("it waits again");
+    /// let kept = store.kept(&job)?.expect("the thumbnails were kept");
+    /// assert_eq!(kept.metadata.width, 64); // only the caption is left to do
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be read.
     pub fn kept(&self, job: &Job) -> Result<Option<Kept>> {
@@ -232,6 +227,40 @@ impl Store {
 
     /// All that was found out about another image of the same bytes, with a caption by exactly this captioner; `None` if
     /// there is no such image, or if this one was asked to be done again.
+    ///
+    /// ```
+    /// # use pipeline_core::{Caption, Cx, Decoded, ImagePipeline, Pipeline, Stage, ThumbnailSpec, ThumbnailStage, image::RgbImage};
+    /// # use pipeline_store::{CaptionerId, Outcome, Store, StoreConfig};
+    /// # use std::{io::Write, time::Duration};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", 64)]);
+    /// # let jpeg = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?.remove(0).jpeg;
+    /// # for name in ["cat.jpg", "the-same-cat.jpg"] {
+    /// #     let mut upload = store.begin_upload()?;
+    /// #     upload.write_all(&jpeg)?;
+    /// #     store.accept(upload, name)?;
+    /// # }
+    /// # let job = store.claim("worker-1")?.expect("two images wait");
+    /// # let analysis = ImagePipeline::builder().build().process(&store.original(&job)?, &Cx::none())?;
+    /// # let captioner = CaptionerId { model: "my-model-2".into(), weights_sha256: "0".repeat(64), settings: None };
+    /// # let mut caption = Caption::new("a cat", "my-model-2");
+    /// # caption.weights_sha256 = Some("0".repeat(64));
+    /// # let outcome = Outcome { metadata: &analysis.metadata, thumbnails: &[], caption: Some(&caption), caption_error: None };
+    /// # store.complete(&job, &outcome, Duration::ZERO)?;
+    /// // The same bytes were captioned by this captioner before.
+    /// let job = store.claim("worker-1")?.expect("the second one waits");
+    /// let reused = store.reusable(&job, &captioner)?.expect("nothing has to be done again");
+    /// assert_eq!(reused.caption.text, "a cat");
+    /// let outcome = Outcome {
+    ///     metadata: &reused.metadata,
+    ///     thumbnails: &reused.thumbnails,
+    ///     caption: Some(&reused.caption),
+    ///     caption_error: None,
+    /// };
+    /// store.complete(&job, &outcome, Duration::ZERO)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.
