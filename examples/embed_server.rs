@@ -11,14 +11,19 @@ fn about() -> &'static str {
     "my own page"
 }
 
+/// Your own routes and those of the interface. A test asks both, so it needs them without `main`.
+pub(crate) fn routes(app: &App) -> Route {
+    Route::new()
+        .at("/about", get(about))
+        .nest("/pictures", app.endpoint())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let config = Config::new(folder.path());
     // `start_with` opens the store and `tiny` loads the model, which takes a moment, so it comes before the async runtime.
     let app = App::start_with(config, Some(CaptionStage::new(Blip::tiny()?)))?;
-    let routes = Route::new()
-        .at("/about", get(about))
-        .nest("/pictures", app.endpoint());
+    let routes = routes(&app);
 
     tokio::runtime::Runtime::new()?.block_on(async {
         let shutdown = async {

@@ -25,6 +25,15 @@ pub use warning::CaptionWarning;
 use crate::{Cx, Decoded, Result, Stage};
 
 /// A sentence, and the model that wrote it.
+///
+/// ```
+/// use pipeline_core::Caption;
+///
+/// // What a captioner of your own returns.
+/// let mut caption = Caption::new("a cat on a mat", "my-model-2");
+/// caption.score = Some(-0.3); // if the model says how sure it is
+/// assert_eq!(caption.text, "a cat on a mat");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Caption {
@@ -63,6 +72,34 @@ impl Caption {
 
 /// A captioning model, or anything else that writes a sentence about a picture.
 ///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Caption, Captioner, Cx, Result};
+///
+/// /// Asks a model for a sentence about a picture of at most 384 × 384 pixels.
+/// struct MyModel;
+///
+/// impl Captioner for MyModel {
+///     fn model(&self) -> &str {
+///         "my-model-2" // stored with every caption
+///     }
+///
+///     fn detail(&self) -> Option<u32> {
+///         Some(384) // larger pictures may be shrunk while they are decoded
+///     }
+///
+///     fn caption(&self, picture: &RgbImage, cx: &Cx) -> Result<Caption> {
+///         cx.check()?; // between pieces of work
+///         let text = if picture.width() > picture.height() { "a wide picture" } else { "a picture" };
+///         Ok(Caption::new(text, self.model()))
+///     }
+/// }
+///
+/// let pictures = [RgbImage::new(4, 3), RgbImage::new(3, 4)];
+/// let captions = MyModel.caption_batch(&pictures.each_ref(), &Cx::none());
+/// assert_eq!(captions[1].as_ref().map(|caption| &*caption.text).ok(), Some("a picture"));
+/// ```
+///
 /// # Contract
 /// * Several threads may call it at once: what a call changes (a decoder's cache) belongs to the call.
 /// * The same picture gives the same sentence, whatever runs beside it.
@@ -76,11 +113,30 @@ pub trait Captioner: Send + Sync {
     /// SHA-256 of the model's weights as 64 hexadecimal digits. With it, [`Captioner::model`] and
     /// [`Captioner::settings`], nothing is left that could make the same picture have another caption; `None`, the
     /// default, promises nothing of the kind.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tiny")] {
+    /// use pipeline_core::{Blip, Captioner};
+    ///
+    /// assert_eq!(Blip::tiny()?.weights_sha256().map(str::len), Some(64));
+    /// # }
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     fn weights_sha256(&self) -> Option<&str> {
         None
     }
 
     /// How sentences are searched for, as a JSON object; `None`, the default, where there is nothing to set.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tiny")] {
+    /// use pipeline_core::{Blip, Captioner};
+    ///
+    /// let blip = Blip::tiny()?;
+    /// assert!(blip.settings().is_some_and(|json| json.contains("num_beams")));
+    /// # }
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     fn settings(&self) -> Option<&str> {
         None
     }
@@ -127,7 +183,10 @@ pub trait Captioner: Send + Sync {
 ///
 /// let stage = CaptionStage::new(Ruler);
 /// let caption = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?;
-/// assert_eq!((&*caption.text, &*caption.model), ("64 pixels wide", "ruler-1"));
+/// assert_eq!((&*caption.text, &*caption.model), ("64 pixels wide", stage.model()));
+///
+/// // What the captioner says of itself; this one leaves it open.
+/// assert_eq!((stage.weights_sha256(), stage.settings(), stage.detail()), (None, None, None));
 /// # Ok::<(), pipeline_core::Error>(())
 /// ```
 #[derive(Clone)]

@@ -37,6 +37,14 @@ impl Cx {
     }
 
     /// Ends the work at `deadline`.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use pipeline_core::Cx;
+    ///
+    /// let cx = Cx::none().with_deadline(Instant::now());
+    /// assert_eq!(cx.check().unwrap_err().code(), "deadline-exceeded");
+    /// ```
     #[must_use]
     pub fn with_deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
@@ -58,6 +66,16 @@ impl Cx {
     }
 
     /// Lets `pulse` tell others that the work goes on.
+    ///
+    /// ```
+    /// use pipeline_core::{Cx, Pulse};
+    ///
+    /// let pulse = Pulse::new();
+    /// let cx = Cx::none().with_pulse(&pulse);
+    /// // Another thread looks now and then; while this number grows, the work does not hang.
+    /// assert_eq!(pulse.beats(), 0);
+    /// # drop(cx);
+    /// ```
     #[must_use]
     pub fn with_pulse(mut self, pulse: &Pulse) -> Self {
         self.pulse = Some(pulse.clone());
@@ -66,6 +84,23 @@ impl Cx {
 
     /// Calls `listener` with what is found out about a picture as soon as it is; on the thread that does the work, which
     /// waits for it. A batch tells nothing: nobody could say which picture is meant.
+    ///
+    /// ```
+    /// use pipeline_core::{Cx, ImagePipeline, Pipeline, Progress, Source};
+    ///
+    /// # let folder = tempfile::tempdir().expect("a temporary folder");
+    /// # let path = folder.path().join("cat.png");
+    /// # pipeline_core::image::RgbImage::new(64, 48).save(&path).expect("a picture can be written");
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// let cx = Cx::none().with_progress(move |progress| {
+    ///     if let Progress::Metadata(metadata) = progress {
+    ///         tell.send((metadata.width, metadata.height)).ok(); // long before the caption
+    ///     }
+    /// });
+    /// ImagePipeline::builder().build().process(&Source::from_path(&path)?, &cx)?;
+    /// assert_eq!(told.recv(), Ok((64, 48)));
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_progress(
         mut self,
@@ -116,6 +151,18 @@ impl fmt::Debug for Listener {
 }
 
 /// A flag that says "stop", shared by all clones.
+///
+/// ```
+/// use std::thread;
+/// use pipeline_core::{CancelToken, Cx};
+///
+/// let token = CancelToken::new();
+/// let cx = Cx::none().with_cancel(&token);
+/// let work = thread::spawn(move || while cx.check().is_ok() { thread::yield_now() });
+/// token.cancel(); // from any thread
+/// work.join().expect("the work stops by itself");
+/// assert!(token.is_cancelled());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
@@ -157,6 +204,14 @@ impl Pulse {
     }
 
     /// Says that the work goes on.
+    ///
+    /// ```
+    /// use pipeline_core::Pulse;
+    ///
+    /// let pulse = Pulse::new();
+    /// pulse.clone().beat(); // work without a `Cx` gives its sign of life itself
+    /// assert_eq!(pulse.beats(), 1);
+    /// ```
     pub fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

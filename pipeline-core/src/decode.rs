@@ -24,6 +24,15 @@ use crate::{Cx, Error, Format, Limits, MemoryBudget, Result, Source, Stage, limi
 ///
 /// It may have been shrunk, within what [`Decode::keep_at_least`] allows; [`Decoded::full_size`] tells the size that it
 /// would have had.
+///
+/// ```
+/// use pipeline_core::Decoded;
+/// use pipeline_core::image::RgbImage;
+///
+/// let picture = Decoded::from(RgbImage::new(64, 48)); // pixels from elsewhere
+/// assert_eq!(picture.pixels().dimensions(), (64, 48));
+/// assert_eq!(picture.full_size(), (64, 48)); // nothing was shrunk
+/// ```
 #[derive(Debug, Clone)]
 pub struct Decoded {
     pixels: RgbImage,
@@ -89,11 +98,14 @@ impl From<RgbImage> for Decoded {
 /// EXIF orientation is applied, transparency is put on white, 16-bit samples are scaled, an ICC profile is converted
 /// to sRGB, CMYK becomes RGB; of an animation or a multi-picture file the first picture counts.
 ///
-/// ```no_run
+/// ```
 /// use pipeline_core::{Cx, Decode, Limits, Source, Stage};
 ///
-/// let picture = Decode::new(Limits::default()).run(&Source::from_path("cat.jpg")?, &Cx::none())?;
-/// println!("{:?}", picture.pixels().dimensions());
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("cat.png");
+/// # pipeline_core::image::RgbImage::new(64, 48).save(&path).expect("a picture can be written");
+/// let picture = Decode::new(Limits::default()).run(&Source::from_path(&path)?, &Cx::none())?;
+/// assert_eq!(picture.pixels().dimensions(), (64, 48));
 /// # Ok::<(), pipeline_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -137,6 +149,19 @@ impl Decode {
 
     /// Lets the decoder shrink a picture while it decodes, which takes a fraction of the time and memory, as long as its
     /// sides stay at least half as long again as the given ones, in pixels.
+    ///
+    /// ```
+    /// use pipeline_core::{Cx, Decode, Limits, Source, Stage};
+    ///
+    /// # let folder = tempfile::tempdir().expect("a temporary folder");
+    /// # let path = folder.path().join("cat.png");
+    /// # pipeline_core::image::RgbImage::new(640, 480).save(&path).expect("a picture can be written");
+    /// let decode = Decode::new(Limits::default()).keep_at_least(64, 0);
+    /// let picture = decode.run(&Source::from_path(&path)?, &Cx::none())?;
+    /// assert!(picture.pixels().width() < 640); // enough for a thumbnail of 64 pixels
+    /// assert_eq!(picture.full_size(), (640, 480));
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     #[must_use]
     pub fn keep_at_least(mut self, longer: u32, shorter: u32) -> Self {
         self.detail = Some(Detail {
@@ -147,6 +172,19 @@ impl Decode {
     }
 
     /// Takes the memory for decoding out of `budget`, and waits while too little is left.
+    ///
+    /// ```
+    /// use pipeline_core::{Cx, Decode, Limits, MemoryBudget, Source, Stage};
+    ///
+    /// # let folder = tempfile::tempdir().expect("a temporary folder");
+    /// # let path = folder.path().join("cat.png");
+    /// # pipeline_core::image::RgbImage::new(640, 480).save(&path).expect("a picture can be written");
+    /// let budget = MemoryBudget::new(1_000); // bytes, shared by all that decode with it
+    /// let decode = Decode::new(Limits::default()).with_budget(&budget);
+    /// let error = decode.run(&Source::from_path(&path)?, &Cx::none()).unwrap_err();
+    /// assert_eq!(error.code(), "too-much-memory");
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_budget(mut self, budget: &MemoryBudget) -> Self {
         self.budget = Some(budget.clone());

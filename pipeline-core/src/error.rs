@@ -120,6 +120,18 @@ impl Serialize for Error {
 }
 
 /// Who has to act on an [`Error`].
+///
+/// ```
+/// use pipeline_core::{Cx, ErrorKind, MetadataStage, Source, Stage};
+///
+/// let error = MetadataStage::new().run(&Source::from("GIF89a"), &Cx::none()).unwrap_err();
+/// let advice = match error.kind() {
+///     ErrorKind::BadInput | ErrorKind::Unsupported | ErrorKind::Limit => "send another picture",
+///     ErrorKind::Internal => "try again",
+///     _ => "ask whoever runs it",
+/// };
+/// assert_eq!(advice, "send another picture");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -138,6 +150,14 @@ pub enum ErrorKind {
 }
 
 /// The names of the limits in [`Limits`](crate::Limits).
+///
+/// ```
+/// use pipeline_core::{Error, LimitName, Limits};
+///
+/// let error = Limits::default().check_size(70_000, 10).unwrap_err();
+/// let Error::Limit { limit, actual, max } = error else { panic!("it is a limit") };
+/// assert_eq!((limit, actual, max), (LimitName::Side, 70_000, 65_535));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitName {
@@ -176,6 +196,17 @@ impl fmt::Display for LimitName {
 
 impl Error {
     /// Wraps the error of a custom stage.
+    ///
+    /// ```
+    /// use pipeline_core::{Decoded, Error, stage_fn};
+    ///
+    /// let look_up = stage_fn("look-up", |_: &Decoded| {
+    ///     std::fs::read("no such file").map_err(|error| Error::stage("look-up", error))
+    /// });
+    /// # use pipeline_core::{Cx, Stage, image::RgbImage};
+    /// let error = look_up.run(&Decoded::from(RgbImage::new(4, 3)), &Cx::none()).unwrap_err();
+    /// assert!(error.report().starts_with("stage `look-up` failed: "));
+    /// ```
     pub fn stage(stage: &'static str, source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Stage {
             stage,
@@ -184,6 +215,14 @@ impl Error {
     }
 
     /// Wraps a failure of a captioning model; `doing` names the step.
+    ///
+    /// ```
+    /// use pipeline_core::{Error, ErrorKind};
+    ///
+    /// let error = Error::model("my-model-2", "reading its answer", "it is empty");
+    /// assert_eq!(error.kind(), ErrorKind::Model);
+    /// assert_eq!(error.report(), "caption model `my-model-2`: reading its answer: it is empty");
+    /// ```
     pub fn model(
         model: impl Into<Arc<str>>,
         doing: impl Into<Arc<str>>,

@@ -63,6 +63,15 @@ impl Exif {
 }
 
 /// A place on Earth, in the datum WGS 84.
+///
+/// ```
+/// use pipeline_core::Gps;
+///
+/// let place: Gps = serde_json::from_str(r#"{"latitude": 52.5163, "longitude": 13.3777}"#)?;
+/// assert!(place.latitude > 0.0); // north of the equator
+/// assert_eq!(place.altitude_m, None);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Gps {

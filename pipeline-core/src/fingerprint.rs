@@ -20,6 +20,17 @@ use crate::{Cx, Decoded, Error, Result, Stage};
 pub(crate) const SIDE: u32 = 100;
 
 /// Two hashes of a picture's pixels.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Cx, Decoded, FingerprintStage, Stage};
+///
+/// let picture = Decoded::from(RgbImage::new(64, 48));
+/// let fingerprint = FingerprintStage::new().run(&picture, &Cx::none())?;
+/// println!("{}", fingerprint.perceptual_hash); // 16 hexadecimal digits
+/// println!("{}", fingerprint.thumbhash); // base64, for a placeholder in a page
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fingerprint {
@@ -31,13 +42,20 @@ pub struct Fingerprint {
 
 /// The stage that makes a [`Fingerprint`].
 ///
-/// ```no_run
+/// ```
 /// use pipeline_core::{Cx, Decode, FingerprintStage, Limits, Pipeline, Source, StageExt};
 ///
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let (cat, small_cat) = (folder.path().join("cat.png"), folder.path().join("cat-small.png"));
+/// # for (path, side) in [(&cat, 200_u32), (&small_cat, 100)] {
+/// #     let disc = |x: u32, y: u32| (x.abs_diff(side / 3).pow(2) + y.abs_diff(side / 2).pow(2)) * 16 < side * side;
+/// #     let pixel = |x, y| pipeline_core::image::Rgb([if disc(x, y) { 230 } else { 30 }; 3]);
+/// #     pipeline_core::image::RgbImage::from_fn(side, side, pixel).save(path).expect("it can be written");
+/// # }
 /// let hashes = Decode::new(Limits::default()).then(FingerprintStage::new());
-/// let one = hashes.process(&Source::from_path("cat.jpg")?, &Cx::none())?;
-/// let other = hashes.process(&Source::from_path("cat-small.jpg")?, &Cx::none())?;
-/// println!("{} bits differ", one.perceptual_hash.distance(other.perceptual_hash));
+/// let one = hashes.process(&Source::from_path(&cat)?, &Cx::none())?;
+/// let other = hashes.process(&Source::from_path(&small_cat)?, &Cx::none())?;
+/// assert!(one.perceptual_hash.distance(other.perceptual_hash) < 10); // of 64 bits
 /// # Ok::<(), pipeline_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]

@@ -50,6 +50,14 @@ impl Default for Limits {
 
 impl Limits {
     /// No bounds at all. Only for pictures that you made yourself.
+    ///
+    /// ```
+    /// use pipeline_core::Limits;
+    ///
+    /// // One bound of your own and no others.
+    /// let limits = Limits { max_side: 4_096, ..Limits::unlimited() };
+    /// assert!(limits.check_size(4_096, 4_096).is_ok());
+    /// ```
     pub fn unlimited() -> Self {
         Self {
             max_bytes: u64::MAX,
@@ -63,6 +71,12 @@ impl Limits {
     }
 
     /// Checks the size of an encoded file.
+    ///
+    /// ```
+    /// let limits = pipeline_core::Limits::default();
+    /// assert!(limits.check_bytes(64 << 20).is_ok());
+    /// assert_eq!(limits.check_bytes((64 << 20) + 1).unwrap_err().code(), "file-too-large");
+    /// ```
     ///
     /// # Errors
     /// [`Error::Limit`] if it is over [`Limits::max_bytes`].

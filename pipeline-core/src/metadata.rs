@@ -9,6 +9,18 @@ use crate::stage::catch_panic;
 use crate::{Cx, Error, Fingerprint, Format, Limits, Result, Source, Stage};
 
 /// Facts about a picture.
+///
+/// ```
+/// use pipeline_core::{Cx, Format, MetadataStage, Source, Stage};
+///
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("cat.png");
+/// # pipeline_core::image::RgbImage::new(64, 48).save(&path).expect("a picture can be written");
+/// let metadata = MetadataStage::new().run(&Source::from_path(&path)?, &Cx::none())?;
+/// assert_eq!((metadata.width, metadata.height), (64, 48));
+/// assert_eq!((metadata.format, metadata.orientation), (Format::Png, 1));
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -33,11 +45,14 @@ pub struct Metadata {
 /// The stage that reads the header. It decodes no pixels and takes microseconds, and so leaves
 /// [`Metadata::fingerprint`] to others.
 ///
-/// ```no_run
+/// ```
 /// use pipeline_core::{Cx, MetadataStage, Source, Stage};
 ///
-/// let metadata = MetadataStage::new().run(&Source::from_path("cat.jpg")?, &Cx::none())?;
-/// println!("{} × {} {}", metadata.width, metadata.height, metadata.format);
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("cat.png");
+/// # pipeline_core::image::RgbImage::new(64, 48).save(&path).expect("a picture can be written");
+/// let metadata = MetadataStage::new().run(&Source::from_path(&path)?, &Cx::none())?;
+/// println!("{} × {} {}", metadata.width, metadata.height, metadata.format); // 64 × 48 png
 /// # Ok::<(), pipeline_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -52,6 +67,13 @@ impl MetadataStage {
     }
 
     /// Replaces the limits. Of these, the stage itself keeps to [`Limits::max_metadata_bytes`].
+    ///
+    /// ```
+    /// use pipeline_core::{Limits, MetadataStage};
+    ///
+    /// let stage = MetadataStage::new().with_limits(Limits { max_metadata_bytes: 1 << 20, ..Limits::default() });
+    /// # drop(stage);
+    /// ```
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

@@ -15,6 +15,20 @@ use crate::{
 
 /// Encoded bytes in, a typed result out. Every `Stage<Source>` is a `Pipeline`; do not implement it yourself.
 ///
+/// ```
+/// use pipeline_core::{Cx, MetadataStage, Pipeline, Source};
+///
+/// // A function for any pipeline: the stock one, a single stage, a chain of your own.
+/// fn failures(pipeline: &impl Pipeline, sources: &[Source]) -> usize {
+///     let results = pipeline.process_batch(sources, &Cx::none());
+///     results.iter().filter(|result| result.is_err()).count()
+/// }
+///
+/// let sources = [Source::from("not a picture"), Source::from("nor is this")];
+/// assert_eq!(failures(&MetadataStage::new(), &sources), 2);
+/// assert!(MetadataStage::new().process(&sources[0], &Cx::none()).is_err());
+/// ```
+///
 /// # Blocking
 /// `process` uses the calling thread until it is done; call it from a thread that may block.
 pub trait Pipeline: Send + Sync {
@@ -44,6 +58,20 @@ impl<S: Stage<Source> + ?Sized> Pipeline for S {
 }
 
 /// All that the stock pipeline finds out about one picture.
+///
+/// ```
+/// use pipeline_core::{Cx, ImagePipeline, Pipeline, Source, ThumbnailSpec};
+///
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("cat.png");
+/// # pipeline_core::image::RgbImage::new(640, 480).save(&path).expect("a picture can be written");
+/// let pipeline = ImagePipeline::builder().thumbnails([ThumbnailSpec::new("small", 256)]).build();
+/// let analysis = pipeline.process(&Source::from_path(&path)?, &Cx::none())?;
+/// assert_eq!(analysis.thumbnails[0].width, 256);
+/// assert!(analysis.metadata.fingerprint.is_some());
+/// assert!(analysis.caption.is_none()); // no captioner
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Analysis {
@@ -56,6 +84,17 @@ pub struct Analysis {
 }
 
 /// What the stock pipeline has found out about a picture so far, for [`Cx::with_progress`].
+///
+/// ```
+/// use pipeline_core::{Cx, Progress};
+///
+/// let cx = Cx::none().with_progress(|progress| match progress {
+///     Progress::Metadata(metadata) => println!("{} × {}", metadata.width, metadata.height),
+///     Progress::Thumbnails { thumbnails, .. } => println!("{} thumbnails", thumbnails.len()),
+///     _ => {}
+/// });
+/// # drop(cx);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Progress<'a> {
@@ -101,6 +140,26 @@ impl ImagePipeline {
 
     /// Writes the caption alone, the same as [`Pipeline::process`] does; `None` without a captioner. For a picture whose
     /// metadata and thumbnails are there already.
+    ///
+    /// ```
+    /// # use pipeline_core::{Caption, Captioner, Result, image::RgbImage};
+    /// # struct Ruler;
+    /// # impl Captioner for Ruler {
+    /// #     fn model(&self) -> &str { "ruler-1" }
+    /// #     fn caption(&self, picture: &RgbImage, _cx: &Cx) -> Result<Caption> {
+    /// #         Ok(Caption::new(format!("{} pixels wide", picture.width()), self.model()))
+    /// #     }
+    /// # }
+    /// use pipeline_core::{CaptionStage, Cx, ImagePipeline, Source};
+    ///
+    /// # let folder = tempfile::tempdir().expect("a temporary folder");
+    /// # let path = folder.path().join("cat.png");
+    /// # RgbImage::new(64, 48).save(&path).expect("a picture can be written");
+    /// let pipeline = ImagePipeline::builder().captions(CaptionStage::new(Ruler)).build();
+    /// let caption = pipeline.caption(&Source::from_path(&path)?, &Cx::none()).expect("captions are on")?;
+    /// assert_eq!(caption.text, "64 pixels wide");
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     pub fn caption(&self, source: &Source, cx: &Cx) -> Option<Result<Caption>> {
         let captions = self.captions.as_ref()?;
         Some(captions.run(source, cx))
@@ -131,6 +190,26 @@ impl Stage<Source> for ImagePipeline {
 }
 
 /// The settings of an [`ImagePipeline`]; made by [`ImagePipeline::builder`].
+///
+/// ```
+/// # use pipeline_core::{Caption, Captioner, Cx, Result, image::RgbImage};
+/// # struct MyModel;
+/// # impl Captioner for MyModel {
+/// #     fn model(&self) -> &str { "my-model-2" }
+/// #     fn caption(&self, _: &RgbImage, _: &Cx) -> Result<Caption> { Ok(Caption::new("", "my-model-2")) }
+/// # }
+/// use pipeline_core::{CaptionStage, ImagePipeline, Limits, MemoryBudget, ThumbnailSpec};
+///
+/// let budget = MemoryBudget::new(512 << 20);
+/// let pipeline = ImagePipeline::builder()
+///     .limits(Limits { max_pixels: 50_000_000, ..Limits::default() })
+///     .memory(&budget)
+///     .thumbnails([ThumbnailSpec::new("small", 256), ThumbnailSpec::new("medium", 512)])
+///     .captions(CaptionStage::new(MyModel)) // with the feature `tiny`: Blip::tiny()?
+///     .observe(|stage, took| println!("{stage}: {took:?}"))
+///     .build();
+/// # drop(pipeline);
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct ImagePipelineBuilder {

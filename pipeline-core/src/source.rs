@@ -26,6 +26,16 @@ pub struct Source {
 impl Source {
     /// Reads a whole file into memory.
     ///
+    /// ```
+    /// use pipeline_core::Source;
+    ///
+    /// let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    /// let source = Source::from_path(file.path())?;
+    /// assert!(source.bytes().is_empty());
+    /// assert_eq!(Source::from_path("no/such/file.jpg").unwrap_err().code(), "io-failed");
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
@@ -37,6 +47,12 @@ impl Source {
     }
 
     /// The encoded bytes.
+    ///
+    /// ```
+    /// use pipeline_core::Source;
+    ///
+    /// assert_eq!(Source::from("GIF89a").bytes(), b"GIF89a");
+    /// ```
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -75,6 +91,14 @@ impl fmt::Debug for Source {
 }
 
 /// The SHA-256 of a file, written as 64 hexadecimal digits.
+///
+/// ```
+/// use pipeline_core::{Digest, Source};
+///
+/// let digest = Source::from("abc").sha256();
+/// assert_eq!(digest, Digest::from(*digest.as_bytes())); // 32 bytes to store
+/// assert!(digest.to_string().starts_with("ba7816bf")); // 64 digits to show
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -105,6 +129,14 @@ impl fmt::Display for Digest {
 }
 
 /// A file format that this crate reads.
+///
+/// ```
+/// use pipeline_core::Format;
+///
+/// let format = Format::sniff(b"\xff\xd8\xff\xe0...").expect("it begins like a JPEG file");
+/// assert_eq!((format, format.as_str()), (Format::Jpeg, "jpg"));
+/// assert_eq!(Format::sniff(b"GIF89a"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Format {

@@ -63,12 +63,33 @@ pub trait Stage<In: ?Sized>: Send + Sync {
     fn run(&self, input: &In, cx: &Cx) -> Result<Self::Out>;
 
     /// Does the work for several inputs. Override it where several at once are cheaper than one by one.
+    ///
+    /// ```
+    /// use pipeline_core::{Cx, Stage, stage_fn};
+    ///
+    /// let halve = stage_fn("halve", |n: &u32| Ok(n / 2));
+    /// let halves = halve.run_batch(&[&4, &6], &Cx::none());
+    /// assert_eq!(halves.into_iter().collect::<Result<Vec<_>, _>>()?, [2, 3]);
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     fn run_batch(&self, inputs: &[&In], cx: &Cx) -> Vec<Result<Self::Out>> {
         inputs.iter().map(|input| self.run(input, cx)).collect()
     }
 }
 
 /// A stage whose type has been erased, for lists and struct fields that cannot name it.
+///
+/// ```
+/// use pipeline_core::{BoxStage, Cx, Decoded, Stage, StageExt, image::RgbImage, stage_fn};
+///
+/// let checks: Vec<BoxStage<Decoded, bool>> = vec![
+///     stage_fn("is-wide", |p: &Decoded| Ok(p.pixels().width() > p.pixels().height())).boxed(),
+///     stage_fn("is-small", |p: &Decoded| Ok(p.pixels().width() < 100)).boxed(),
+/// ];
+/// let picture = Decoded::from(RgbImage::new(640, 480));
+/// assert!(checks[0].run(&picture, &Cx::none())?);
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 pub type BoxStage<In, Out> = Box<dyn Stage<In, Out = Out>>;
 
 /// Adapters. Every stage has them; do not implement this trait yourself.

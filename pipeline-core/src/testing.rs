@@ -7,6 +7,16 @@ use image::{Rgb, RgbImage};
 use crate::{Caption, Captioner, Cx, Result};
 
 /// A captioner that always writes the same sentence.
+///
+/// ```
+/// use pipeline_core::testing::{FixedCaptioner, plain};
+/// use pipeline_core::{Captioner, Cx};
+///
+/// let captioner = FixedCaptioner::new("a cat");
+/// let caption = captioner.caption(&plain(8, 8, [0, 0, 0]), &Cx::none())?;
+/// assert_eq!((&*caption.text, &*caption.model), ("a cat", "fixed"));
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedCaptioner {
     text: String,
@@ -31,6 +41,12 @@ impl Captioner for FixedCaptioner {
 }
 
 /// A picture whose colours run from corner to corner. Sides in pixels.
+///
+/// ```
+/// let picture = pipeline_core::testing::gradient(64, 48);
+/// assert_eq!(picture.get_pixel(0, 0).0, [0, 0, 0]);
+/// assert!(picture.get_pixel(63, 0).0[0] > 250); // red grows to the right
+/// ```
 pub fn gradient(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let part = |value: u32, of: u32| (value * 255 / of.max(1)) as u8;
@@ -39,11 +55,22 @@ pub fn gradient(width: u32, height: u32) -> RgbImage {
 }
 
 /// A picture of one colour. Sides in pixels.
+///
+/// ```
+/// let picture = pipeline_core::testing::plain(64, 48, [200, 30, 30]);
+/// assert!(picture.pixels().all(|pixel| pixel.0 == [200, 30, 30]));
+/// ```
 pub fn plain(width: u32, height: u32, colour: [u8; 3]) -> RgbImage {
     RgbImage::from_pixel(width, height, Rgb(colour))
 }
 
 /// A picture of squares in two colours. Sides in pixels.
+///
+/// ```
+/// let board = pipeline_core::testing::chequers(80, 80, 10);
+/// assert_ne!(board.get_pixel(9, 0), board.get_pixel(10, 0));
+/// assert_eq!(board.get_pixel(0, 0), board.get_pixel(10, 10));
+/// ```
 pub fn chequers(width: u32, height: u32, square: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         if (x / square.max(1) + y / square.max(1)).is_multiple_of(2) {
@@ -55,6 +82,15 @@ pub fn chequers(width: u32, height: u32, square: u32) -> RgbImage {
 }
 
 /// Four pictures of different sizes and contents, the smallest of one pixel.
+///
+/// ```
+/// use pipeline_core::testing::{FixedCaptioner, pictures};
+/// use pipeline_core::{Captioner, Cx};
+///
+/// for picture in pictures() {
+///     assert!(FixedCaptioner::new("a cat").caption(&picture, &Cx::none()).is_ok());
+/// }
+/// ```
 pub fn pictures() -> [RgbImage; 4] {
     [
         gradient(64, 48),
@@ -65,6 +101,13 @@ pub fn pictures() -> [RgbImage; 4] {
 }
 
 /// Checks what [`Captioner`]'s documentation promises; use it in a test of your own captioner.
+///
+/// ```
+/// use pipeline_core::testing::{FixedCaptioner, captioner_contract};
+///
+/// // In a test of your own, with your captioner in its place.
+/// captioner_contract(&FixedCaptioner::new("a cat"));
+/// ```
 ///
 /// # Panics
 /// If a promise is not kept, or if one of [`pictures`] cannot be captioned.

@@ -11,6 +11,13 @@ use crate::resize::bicubic;
 use crate::{Cx, Decoded, Error, Result, Stage};
 
 /// A thumbnail that is wanted.
+///
+/// ```
+/// use pipeline_core::ThumbnailSpec;
+///
+/// let spec = ThumbnailSpec::new("large", 2_048).with_quality(92);
+/// assert_eq!((&*spec.name, spec.box_side, spec.quality), ("large", 2_048, 92));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThumbnailSpec {
@@ -41,6 +48,19 @@ impl ThumbnailSpec {
 }
 
 /// A thumbnail that was made: a JPEG file without EXIF, sRGB, upright.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Cx, Decoded, Format, Stage, ThumbnailSpec, ThumbnailStage};
+///
+/// let stage = ThumbnailStage::new([ThumbnailSpec::new("small", 256)]);
+/// let thumbnails = stage.run(&Decoded::from(RgbImage::new(640, 480)), &Cx::none())?;
+/// for thumbnail in &thumbnails {
+///     assert_eq!(Format::sniff(&thumbnail.jpeg), Some(Format::Jpeg)); // ready for `fs::write`
+///     println!("{}: {} × {}", thumbnail.name, thumbnail.width, thumbnail.height);
+/// }
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Thumbnail {
     /// [`ThumbnailSpec::name`].

@@ -19,6 +19,23 @@ use crate::runner::{Runner, Settings};
 use crate::{Config, Error, Result, model, pictures};
 
 /// A running application. Clones share it; it stops when the last clone, endpoints included, is dropped.
+///
+/// ```
+/// use pipeline_server::{App, Config};
+/// use poem::http::StatusCode;
+/// use poem::{Endpoint, Request};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let app = App::start_with(Config::new(folder.path()), None)?; // `start` loads the model
+/// let endpoint = app.endpoint();
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let request = Request::builder().uri_str("/api/stats").finish();
+/// let answer = endpoint.get_response(request).await;
+/// assert_eq!(answer.status(), StatusCode::OK);
+/// # });
+/// app.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct App {
     inner: Arc<Inner>,
@@ -40,6 +57,17 @@ struct Inner {
 impl App {
     /// Opens the data folder, loads the model, and starts the workers. Pictures left over from the last run go first.
     ///
+    /// ```
+    /// use pipeline_server::{App, Config, ModelChoice};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let mut config = Config::new(folder.path());
+    /// config.model = ModelChoice::None; // the default is the model that is built in
+    /// let app = App::start(config)?;
+    /// assert_eq!(app.config().max_queue, 10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Blocking
     /// Reads the model, and fetches it if it is one of the hub's. Call it outside of the async runtime.
     ///
@@ -53,6 +81,29 @@ impl App {
     }
 
     /// Like [`App::start`], with a captioner of your own, or none, in place of [`Config::model`].
+    ///
+    /// ```
+    /// use pipeline_core::image::RgbImage;
+    /// use pipeline_core::{Caption, CaptionStage, Captioner, Cx};
+    /// use pipeline_server::{App, Config};
+    ///
+    /// struct MyModel;
+    ///
+    /// impl Captioner for MyModel {
+    ///     fn model(&self) -> &str {
+    ///         "my-model-2"
+    ///     }
+    ///
+    ///     fn caption(&self, picture: &RgbImage, _: &Cx) -> pipeline_core::Result<Caption> {
+    ///         Ok(Caption::new(format!("{} pixels wide", picture.width()), self.model()))
+    ///     }
+    /// }
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let app = App::start_with(Config::new(folder.path()), Some(CaptionStage::new(MyModel)))?;
+    /// # app.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::System`].
@@ -106,30 +157,62 @@ impl App {
 
     /// The REST interface, to be served by [`run`](crate::run) or mounted in a poem application of your own.
     ///
-    /// ```no_run
+    /// ```
     /// use pipeline_server::{App, Config};
-    /// use poem::Route;
+    /// use poem::{Endpoint, Request, Route};
     ///
-    /// let app = App::start(Config::new("data"))?;
+    /// # let folder = tempfile::tempdir()?;
+    /// let app = App::start_with(Config::new(folder.path()), None)?;
     /// let routes = Route::new().nest("/pictures", app.endpoint());
-    /// # drop(routes);
-    /// # Ok::<(), pipeline_server::Error>(())
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let request = Request::builder().uri_str("/pictures/api/stats").finish();
+    /// assert!(routes.get_response(request).await.status().is_success());
+    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn endpoint(&self) -> impl Endpoint + 'static {
         api::endpoint(self)
     }
 
     /// The OpenAPI document of this application, as it serves it at `/openapi.json`.
+    ///
+    /// ```
+    /// use pipeline_server::{App, Config};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let app = App::start_with(Config::new(folder.path()), None)?;
+    /// assert!(app.openapi().contains("/api/images")); // for a generator of clients
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn openapi(&self) -> String {
         api::document(self)
     }
 
     /// The settings.
+    ///
+    /// ```
+    /// use pipeline_server::{App, Config};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let app = App::start_with(Config::new(folder.path()), None)?;
+    /// assert_eq!(app.config().listen.port(), 8000); // for `bind`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn config(&self) -> &Config {
         &self.inner.config
     }
 
     /// Blocks until no picture is waiting or in work.
+    ///
+    /// ```
+    /// use pipeline_server::{App, Config};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let app = App::start_with(Config::new(folder.path()), None)?;
+    /// app.wait_idle()?; // for a test that has uploaded something
+    /// app.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Store`] if the queue cannot be read.

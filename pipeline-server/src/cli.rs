@@ -1,4 +1,5 @@
-//! What can be said on the command line, and nothing but parsing it. The doc comments are the help text.
+//! What can be said on the command line, and nothing but parsing it. The doc comments are the help text, so examples for
+//! programmers are attributes that only rustdoc sees.
 
 mod access;
 mod clients;
@@ -21,6 +22,22 @@ pub use process::{ProcessArgs, Sidecar};
 /// The settings of a server.
 ///
 /// Every flag can also be set by the environment variable named beside it; the flag wins.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Args, Config};
+
+// The flags of the server for a program of your own.
+let args = Args::parse_from(["my-server", "--data", "pictures", "--model", "none"]);
+let config = Config::try_from(args)?;
+assert_eq!(config.data.to_str(), Some("pictures"));
+# Ok::<(), pipeline_server::Error>(())
+```
+"#
+)]
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Args {
@@ -110,6 +127,13 @@ pub struct Args {
 }
 
 /// The form of the log lines.
+///
+/// ```
+/// use pipeline_server::LogFormat;
+///
+/// pipeline_server::start_logging(LogFormat::Json, "info")?;
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
     /// One readable line for each event.
@@ -128,6 +152,16 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_has_no_examples_for_programmers() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert!(!help.contains("```"), "{help}");
+            command.get_subcommands_mut().for_each(check);
+        }
+        check(&mut CommandLine::command());
     }
 
     #[test]

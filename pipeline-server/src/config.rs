@@ -125,6 +125,15 @@ impl TryFrom<Args> for Config {
 }
 
 /// Which model writes the captions.
+///
+/// ```
+/// use pipeline_server::ModelChoice;
+///
+/// let hub: ModelChoice = "Salesforce/blip-image-captioning-base".parse()?;
+/// assert_eq!(hub, ModelChoice::Hub("Salesforce/blip-image-captioning-base".into()));
+/// assert_eq!("none".parse::<ModelChoice>()?, ModelChoice::None);
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelChoice {
     /// The model inside the binary. Written `tiny`.

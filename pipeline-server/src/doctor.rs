@@ -10,6 +10,18 @@ use crate::{Error, Result};
 /// Examines the data folder, mends it if that is wanted, and writes a line for each problem. Returns whether nothing is
 /// wrong any more.
 ///
+/// ```
+/// use pipeline_server::{App, Config, Doctor};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # drop(App::start_with(Config::new(folder.path()), None)?);
+/// let look = Doctor { data: folder.path().into(), mend: false };
+/// let mut report = Vec::new();
+/// assert!(pipeline_server::run_doctor(&look, &mut report)?);
+/// assert_eq!(report, b"nothing is wrong\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Store`] if the folder cannot be examined, among others because a server has it open; [`Error::System`] if
 /// `out` cannot be written to.

@@ -12,6 +12,15 @@ use pipeline_core::report;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A fault of the server's surroundings.
+///
+/// ```
+/// use pipeline_server::{Error, ModelChoice};
+///
+/// let error = "no-such-word".parse::<ModelChoice>().unwrap_err();
+/// assert!(matches!(&error, Error::NoSuchModel { model } if model == "no-such-word"));
+/// assert_eq!(error.code(), "no-such-model"); // for programs
+/// eprintln!("error: {error}"); // for a person, with what to do about it
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -16,6 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks, and writes `ready` if the answer is good.
 ///
+/// ```
+/// use pipeline_server::Health;
+///
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let listen = listener.local_addr()?.to_string();
+/// # drop(listener); // nobody listens there
+/// let asked = pipeline_server::run_health(&Health { url: None, listen }, &mut Vec::new());
+/// assert_eq!(asked.unwrap_err().code(), "not-ready");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::NotReady`] if it is not, [`Error::Listen`] if there is no such address.
 pub fn run(args: &Health, out: &mut impl Write) -> Result<()> {

@@ -13,6 +13,15 @@ use crate::{Error, Result, hub, model};
 
 /// Does what `command` says and writes what came out. Returns whether nothing is wrong.
 ///
+/// ```
+/// use pipeline_server::Models;
+///
+/// let mut list = Vec::new();
+/// pipeline_server::run_models(&Models::List, &mut list)?;
+/// assert!(list.starts_with(b"tiny"));
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::NoSuchModel`], [`Error::Hub`], and [`Error::System`] if `out` cannot be written to.
 pub fn run(command: &Models, out: &mut impl Write) -> Result<bool> {

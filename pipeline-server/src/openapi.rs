@@ -6,6 +6,13 @@ use crate::{App, Config, Error, Result};
 
 /// Writes the document, as a server without API keys has it at `/openapi.json`.
 ///
+/// ```
+/// let mut document = Vec::new();
+/// pipeline_server::run_openapi(&mut document)?;
+/// assert!(document.starts_with(b"{"));
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Store`] and [`Error::System`].
 pub fn run(out: &mut impl Write) -> Result<()> {

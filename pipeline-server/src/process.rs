@@ -32,6 +32,19 @@ use watch::Still;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How a run ended.
+///
+/// ```
+/// use pipeline_server::Ending;
+///
+/// fn exit_code(ending: Ending) -> u8 {
+///     match ending {
+///         Ending::Done => 0,
+///         Ending::SomeFailed => 1,
+///         Ending::Interrupted => 130,
+///     }
+/// }
+/// # assert_eq!(exit_code(Ending::SomeFailed), 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// All pictures succeeded.
@@ -44,6 +57,25 @@ pub enum Ending {
 
 /// Processes the files, writes a line for each to `out`, and a sum to standard error, until all are done or a signal
 /// comes.
+///
+/// ```
+/// use clap::Parser;
+/// use pipeline_server::{Command, CommandLine, Ending};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let (photos, state) = (folder.path().join("photos"), folder.path().join("state"));
+/// # std::fs::create_dir(&photos)?;
+/// # let (photos, state) = (photos.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
+/// let words = ["pipeline-server", "process", photos, "--model", "none", "--jsonl"];
+/// # let words = [&words[..], &["--state", state]].concat();
+/// let Some(Command::Process(args)) = CommandLine::parse_from(words).command else {
+///     panic!("it is `process`")
+/// };
+/// let mut records = Vec::new();
+/// assert_eq!(pipeline_server::run_process(&args, &mut records)?, Ending::Done);
+/// assert!(records.is_empty()); // the folder is
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::NoSuchModel`], [`Error::Model`], [`Error::Hub`], [`Error::Journal`] and [`Error::System`]; what is wrong with

@@ -24,6 +24,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes an address. Port 0 takes a free one; [`TcpListener::local_addr`] tells which.
 ///
+/// ```
+/// let listener = pipeline_server::bind(([127, 0, 0, 1], 0).into())?;
+/// let address = listener.local_addr().expect("it listens");
+/// assert_ne!(address.port(), 0);
+/// assert_eq!(pipeline_server::bind(address).unwrap_err().code(), "cannot-listen");
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Bind`] if it is taken.
 pub fn bind(address: SocketAddr) -> Result<TcpListener> {
@@ -31,6 +39,19 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves `app` until `shutdown`, then finishes the requests in progress and stops the app's workers.
+///
+/// ```
+/// use pipeline_server::{App, Config};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let app = App::start_with(Config::new(folder.path()), None)?;
+/// let listener = pipeline_server::bind(([127, 0, 0, 1], 0).into())?;
+/// tokio::runtime::Runtime::new()?.block_on(async {
+///     let shutdown = async {}; // at once; `pipeline_server::shutdown_signal()?` waits for a signal
+///     pipeline_server::run(listener, app, shutdown).await
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::System`] if the listener cannot be used.

@@ -4,6 +4,18 @@ use std::io;
 
 /// Starts to listen for the signals, so that none is lost between this call and the first poll of what it returns.
 ///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let shutdown = pipeline_server::shutdown_signal()?; // inside the async runtime
+/// tokio::select! {
+///     () = shutdown => println!("stopped by a signal"),
+///     () = async {} => println!("the work is done"),
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// When the system does not let a handler be installed.
 pub fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {

@@ -12,6 +12,14 @@ use crate::{Error, Result};
 /// Starts logging for the whole process, panics included: they are caught where they happen, and a line in the log is
 /// all that is left of them.
 ///
+/// ```
+/// use pipeline_server::{LogFormat, start_logging};
+///
+/// start_logging(LogFormat::Text, "info,pipeline_server=debug")?;
+/// assert_eq!(start_logging(LogFormat::Text, "=").unwrap_err().code(), "bad-log-filter");
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::LogFilter`] if `filter` cannot be read.
 pub fn start(format: LogFormat, filter: &str) -> Result<()> {

@@ -9,6 +9,19 @@ use jiff::Timestamp;
 /// A clock that never goes back and never jumps: a correction of the system's time ends no lease.
 ///
 /// Tests put one of their own in its place, so that leases end without waiting.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicI64, Ordering}};
+/// use pipeline_store::{Clock, StoreConfig};
+///
+/// let seconds = Arc::new(AtomicI64::new(0));
+/// let hand = Arc::clone(&seconds);
+/// let clock = Clock::new(move || jiff::Timestamp::constant(hand.load(Ordering::Relaxed), 0));
+/// let config = StoreConfig { clock: clock.clone(), ..StoreConfig::default() };
+/// seconds.store(61, Ordering::Relaxed); // a minute passes
+/// assert_eq!(clock.now().as_second(), 61);
+/// # drop(config);
+/// ```
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 

@@ -6,6 +6,17 @@ use std::time::Duration;
 use crate::Clock;
 
 /// How a [`Store`](crate::Store) uses its database.
+///
+/// ```
+/// use std::time::Duration;
+/// use pipeline_store::{Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let config = StoreConfig { lease: Duration::from_secs(300), ..StoreConfig::default() };
+/// let store = Store::open(folder.path(), &config)?;
+/// # drop(store);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// How long a call waits for a database that another program has locked before it gives

@@ -14,6 +14,22 @@ use crate::{Error, ImageId, Result, Store, StoreConfig, images, read, schema};
 const OP: &str = "examine the data folder";
 
 /// Something in a data folder that should not be so.
+///
+/// ```
+/// use pipeline_store::doctor::{Problem, examine};
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # drop(Store::open(folder.path(), &StoreConfig::default())?);
+/// # let orphan = folder.path().join("originals/01/0190163d-8694-439b-aea5-966c26f8ad91");
+/// # std::fs::create_dir_all(orphan.parent().expect("it is in a folder"))?;
+/// # std::fs::write(orphan, "")?;
+///
+/// for problem in examine(folder.path(), &StoreConfig::default())?.found {
+///     println!("{}: {problem}", problem.code());
+///     assert!(matches!(problem, Problem::Orphan { .. }));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -67,6 +83,18 @@ pub enum Problem {
 }
 
 /// What [`examine`] or [`mend`] found.
+///
+/// ```
+/// use pipeline_store::doctor::examine;
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # drop(Store::open(folder.path(), &StoreConfig::default())?);
+///
+/// let diagnosis = examine(folder.path(), &StoreConfig::default())?;
+/// assert!(diagnosis.found.is_empty()); // a sound folder
+/// assert_eq!(diagnosis.remaining, diagnosis.found); // nothing was mended
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnosis {
@@ -77,6 +105,19 @@ pub struct Diagnosis {
 }
 
 /// Looks at the store in the folder `dir`, and changes nothing.
+///
+/// ```
+/// use pipeline_store::doctor::examine;
+/// use pipeline_store::{Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let error = examine(folder.path(), &StoreConfig::default()).unwrap_err();
+/// assert_eq!(error.code(), "store-in-use"); // close it first
+/// drop(store);
+/// assert!(examine(folder.path(), &StoreConfig::default())?.found.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::InUse`] while another process has the folder open; as [`Store::open`].
@@ -109,6 +150,21 @@ pub fn examine(dir: &Path, config: &StoreConfig) -> Result<Diagnosis> {
 
 /// Looks at the store in the folder `dir` and mends what can be mended: files that belong to nothing go; images whose
 /// thumbnails are lost go back to the queue; those that were in work and have lost their originals fail.
+///
+/// ```
+/// use pipeline_store::doctor::mend;
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # drop(Store::open(folder.path(), &StoreConfig::default())?);
+/// # let orphan = folder.path().join("originals/01/0190163d-8694-439b-aea5-966c26f8ad91");
+/// # std::fs::create_dir_all(orphan.parent().expect("it is in a folder"))?;
+/// # std::fs::write(orphan, "")?;
+///
+/// // The folder has a file that belongs to no image.
+/// let diagnosis = mend(folder.path(), &StoreConfig::default())?;
+/// assert_eq!((diagnosis.found.len(), diagnosis.remaining.len()), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`examine`], and if something cannot be written.

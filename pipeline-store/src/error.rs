@@ -20,6 +20,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a store could not do what it was asked for.
+///
+/// ```
+/// use pipeline_store::{Error, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// match store.begin_upload().and_then(|upload| store.accept(upload, "cat.jpg")) {
+///     Ok(id) => println!("{id}"),
+///     Err(error) if error.is_retryable() => println!("try again later: {}", error.code()),
+///     Err(Error::Corrupt { path, .. }) => println!("restore {} from a copy", path.display()),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -133,6 +147,19 @@ pub enum Error {
 
 impl Error {
     /// Wraps an error of writing to an [`Upload`](crate::Upload), so that a full disk is [`Error::Full`] there too.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use pipeline_store::Error;
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    ///
+    /// let mut upload = store.begin_upload()?;
+    /// upload.write_all(b"some bytes").map_err(Error::upload)?;
+    /// # store.accept(upload, "cat.jpg")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn upload(source: io::Error) -> Self {
         Self::io("write the upload", Path::new("tmp"), source)
     }

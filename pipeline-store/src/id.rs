@@ -6,6 +6,15 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 /// The public name of an image: a random UUID, written in lower case with hyphens.
+///
+/// ```
+/// use pipeline_store::ImageId;
+///
+/// let id: ImageId = "0190163d-8694-739b-aea5-966c26f8ad91".parse()?; // out of an address
+/// assert_eq!(id.to_string(), "0190163d-8694-739b-aea5-966c26f8ad91");
+/// assert!("../../etc/passwd".parse::<ImageId>().is_err());
+/// # Ok::<(), pipeline_store::ParseError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageId(Uuid);
 
@@ -38,6 +47,15 @@ impl FromStr for ImageId {
 }
 
 /// A place in the list of images, to go on from. Valid for as long as the store exists.
+///
+/// ```
+/// use pipeline_store::{Cursor, Page};
+///
+/// let after: Cursor = "17".parse()?; // as it was given out with the page before
+/// let page = Page { after: Some(after), ..Page::default() };
+/// # assert_eq!(page.after.map(|after| after.to_string()).as_deref(), Some("17"));
+/// # Ok::<(), pipeline_store::ParseError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor(pub(crate) i64);
 
@@ -59,6 +77,13 @@ impl FromStr for Cursor {
 }
 
 /// A text is not what it was read as.
+///
+/// ```
+/// use pipeline_store::{Cursor, ImageId};
+///
+/// assert_eq!("x".parse::<ImageId>().unwrap_err().to_string(), "not an image id");
+/// assert_eq!("x".parse::<Cursor>().unwrap_err().to_string(), "not a cursor");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not {0}")]
 pub struct ParseError(&'static str);

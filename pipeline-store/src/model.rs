@@ -18,6 +18,18 @@ pub use filter::{Filter, Reprocessed, Similar, Status};
 pub use stage::{MinuteStats, StageName, StageRecord, StageState, StageStats, Stages};
 
 /// An image as the store knows it.
+///
+/// ```
+/// use pipeline_store::{Page, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// # store.accept(store.begin_upload()?, "cat.jpg")?;
+/// for image in store.list(&Page::default())?.images {
+///     println!("{} {} {} bytes", image.id, image.original_name, image.size_bytes);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ImageRecord {
@@ -42,6 +54,18 @@ pub struct ImageRecord {
 }
 
 /// What was found out about an image that is still in work.
+///
+/// ```
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// let image = store.image(id)?.expect("it is there");
+/// if let Some(partial) = image.partial {
+///     assert!(partial.metadata.is_none() && partial.thumbnails.is_empty()); // nothing yet
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Partial {
@@ -52,6 +76,20 @@ pub struct Partial {
 }
 
 /// How far the work on an image is.
+///
+/// ```
+/// use pipeline_store::ImageState;
+///
+/// fn words(state: &ImageState) -> String {
+///     match state {
+///         ImageState::Processing => "in work".to_owned(),
+///         ImageState::Success { metadata, .. } => format!("{} × {}", metadata.width, metadata.height),
+///         ImageState::Failed { message, .. } => message.clone(),
+///     }
+/// }
+///
+/// assert_eq!(words(&ImageState::Processing), "in work");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageState {
     /// Waiting, or being worked on.
@@ -85,6 +123,22 @@ pub enum ImageState {
 }
 
 /// A stored thumbnail.
+///
+/// ```
+/// use pipeline_store::{ImageRecord, ImageState};
+///
+/// /// Width and height of a thumbnail, for the page that shows it.
+/// fn size_of(image: &ImageRecord, name: &str) -> Option<(u32, u32)> {
+///     let ImageState::Success { thumbnails, .. } = &image.state else { return None };
+///     let info = thumbnails.iter().find(|info| info.name == name)?;
+///     Some((info.width, info.height))
+/// }
+/// # let folder = tempfile::tempdir()?;
+/// # let store = pipeline_store::Store::open(folder.path(), &Default::default())?;
+/// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # assert_eq!(size_of(&store.image(id)?.expect("it is there"), "small"), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThumbnailInfo {
@@ -99,6 +153,24 @@ pub struct ThumbnailInfo {
 }
 
 /// The part of the list that is wanted; the default is all of it.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use pipeline_store::Page;
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// # for name in ["a.jpg", "b.jpg", "c.jpg"] {
+/// #     store.accept(store.begin_upload()?, name)?;
+/// # }
+///
+/// let mut page = Page { limit: NonZeroUsize::new(2), after: None };
+/// let first = store.list(&page)?;
+/// page.after = first.next;
+/// let second = store.list(&page)?;
+/// assert_eq!((first.images.len(), second.images.len()), (2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Page {
     /// How many images at the most; `None` for all.
@@ -108,6 +180,17 @@ pub struct Page {
 }
 
 /// A part of the list of images, as of one moment.
+///
+/// ```
+/// use pipeline_store::{Page, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let listing = store.list(&Page::default())?;
+/// println!("{} of {}", listing.images.len(), listing.total);
+/// assert!(listing.next.is_none()); // the last page
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Listing {
@@ -120,6 +203,19 @@ pub struct Listing {
 }
 
 /// Counts and timings over all images, as of one moment.
+///
+/// ```
+/// use pipeline_store::{StageName, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let stats = store.stats()?;
+/// println!("{} of {} done", stats.succeeded + stats.failed, stats.total);
+/// for (name, stage) in StageName::ALL.iter().zip(&stats.stages) {
+///     println!("{}: {:?} ms", name.as_str(), stage.mean_ms);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -143,6 +239,21 @@ pub struct Stats {
 /// It is worth something until its lease has ended and [`Store::expire_leases`](crate::Store::expire_leases) has given
 /// the image to others. Dropping it does not hand the image back: that takes
 /// [`Store::release`](crate::Store::release), the end of the lease, or the next [`Store::open`](crate::Store::open).
+///
+/// ```
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// # store.accept(store.begin_upload()?, "cat.jpg")?;
+/// while let Some(job) = store.claim("worker-1")? {
+///     println!("{}, attempt {}", job.image_id(), job.attempt());
+///     let source = store.original(&job)?;
+/// #   let took = std::time::Duration::ZERO;
+///     // ... and then `Store::complete`, or:
+///     store.fail(&job, "unknown-format", &format!("{} bytes", source.bytes().len()), took)?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the image stays claimed until the job is completed, failed or released"]
 pub struct Job {
@@ -166,6 +277,23 @@ impl Job {
 }
 
 /// What the work on an image gave.
+///
+/// ```
+/// use pipeline_core::{Analysis, Error};
+/// use pipeline_store::Outcome;
+///
+/// /// What the stock pipeline gave, in the form in which `Store::complete` takes it.
+/// fn outcome<'a>(analysis: &'a Analysis, why_not: &'a mut String) -> Outcome<'a> {
+///     let failed = analysis.caption.as_ref().and_then(|caption| caption.as_ref().err());
+///     *why_not = failed.map(Error::report).unwrap_or_default();
+///     Outcome {
+///         metadata: &analysis.metadata,
+///         thumbnails: &analysis.thumbnails,
+///         caption: analysis.caption.as_ref().and_then(|caption| caption.as_ref().ok()),
+///         caption_error: failed.is_some().then_some(why_not),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
     /// Facts from the header.

@@ -39,6 +39,41 @@ const SMALLEST_DATABASE: u64 = 512;
 
 /// A folder with a database, originals and thumbnails. Clones share it.
 ///
+/// ```
+/// use std::io::Write;
+/// use pipeline_core::{Cx, ImagePipeline, Pipeline, ThumbnailSpec};
+/// use pipeline_store::{Outcome, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let jpeg = {
+/// #     use pipeline_core::{Decoded, Stage, ThumbnailStage, image::RgbImage};
+/// #     let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", 64)]);
+/// #     stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?.remove(0).jpeg
+/// # };
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let mut upload = store.begin_upload()?;
+/// upload.write_all(&jpeg)?;
+/// let id = store.accept(upload, "cat.jpg")?;
+///
+/// // A worker, perhaps in another thread.
+/// let pipeline = ImagePipeline::builder().thumbnails([ThumbnailSpec::new("small", 32)]).build();
+/// let job = store.claim("worker-1")?.expect("one image waits");
+/// let started = std::time::Instant::now();
+/// let analysis = pipeline.process(&store.original(&job)?, &Cx::none())?;
+/// let outcome = Outcome {
+///     metadata: &analysis.metadata,
+///     thumbnails: &analysis.thumbnails,
+///     caption: None,
+///     caption_error: None,
+/// };
+/// store.complete(&job, &outcome, started.elapsed())?;
+///
+/// // Whoever wants to see it.
+/// assert!(store.thumbnail(id, "small")?.is_some_and(|path| path.is_file()));
+/// assert!(store.delete(id)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Blocking
 /// Every call reads or writes files and may wait for them; call from a thread that may block.
 #[derive(Debug, Clone)]
@@ -62,6 +97,18 @@ impl Store {
     ///
     /// What a process that ended in the middle has left is put in order: temporary files go, and images that were
     /// being worked on wait again, or fail with the code `interrupted` if that has now happened to them twice.
+    ///
+    /// ```
+    /// use pipeline_store::{Error, Store, StoreConfig};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// // One process, one store; share it by cloning.
+    /// let second = Store::open(folder.path(), &StoreConfig::default());
+    /// assert!(matches!(second, Err(Error::InUse { .. })));
+    /// # drop(store);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Open`] if the folder cannot be used, [`Error::InUse`] if another process uses it, [`Error::TooNew`]
@@ -120,6 +167,22 @@ impl Store {
 
     /// Like [`Store::accept`] for a sender that may send the same file twice, not knowing whether it came through: within
     /// 24 hours, the same `key` with the same bytes is the image that is there already.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    ///
+    /// let send = |bytes| -> Result<_, pipeline_store::Error> {
+    ///     let mut upload = store.begin_upload()?;
+    ///     upload.write_all(bytes).map_err(pipeline_store::Error::upload)?;
+    ///     store.accept_once(upload, "cat.jpg", Some("key-1"))
+    /// };
+    /// assert_eq!(send(b"a picture")?, send(b"a picture")?); // one image
+    /// assert_eq!(send(b"another").unwrap_err().code(), "idempotency-key-reused");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::KeyReused`] if the key came with other bytes before; else as [`Store::accept`].
@@ -188,6 +251,16 @@ impl Store {
 
     /// One image, or `None` if there is none of that name.
     ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let image = store.image(id)?.expect("it was accepted");
+    /// assert_eq!(image.original_name, "cat.jpg");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be read.
     pub fn image(&self, id: ImageId) -> Result<Option<ImageRecord>> {
@@ -195,6 +268,19 @@ impl Store {
     }
 
     /// Images, newest first.
+    ///
+    /// ```
+    /// use pipeline_store::Page;
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    ///
+    /// store.accept(store.begin_upload()?, "old.jpg")?;
+    /// store.accept(store.begin_upload()?, "new.jpg")?;
+    /// let listing = store.list(&Page::default())?;
+    /// assert_eq!(listing.images[0].original_name, "new.jpg");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -217,6 +303,17 @@ impl Store {
     }
 
     /// Counts and timings over all images.
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let stats = store.stats()?;
+    /// assert_eq!((stats.total, stats.succeeded, stats.failed), (1, 0, 0));
+    /// assert_eq!(stats.average_processing, None); // before the first result
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.

@@ -10,6 +10,23 @@ use sha2::{Digest, Sha256};
 /// A file that is being received: write the bytes into it, then hand it to [`Store::accept`](crate::Store::accept).
 ///
 /// Dropped before that, it leaves nothing behind. [`Error::upload`](crate::Error::upload) converts its errors.
+///
+/// ```
+/// use std::io::Write;
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+///
+/// let mut upload = store.begin_upload()?;
+/// for block in [b"some bytes", b"more bytes"] {
+///     upload.write_all(block)?;
+///     if upload.size_bytes() > 1 << 20 {
+///         break; // dropped, it leaves nothing behind
+///     }
+/// }
+/// store.accept(upload, "cat.jpg")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "an upload that is dropped is thrown away"]
 pub struct Upload {
     // Boxed: a receiver moves the upload from thread to thread with every block.

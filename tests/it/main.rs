@@ -12,6 +12,9 @@ mod captions;
 mod chunked;
 mod docs;
 mod early;
+#[path = "../../examples/embed_server.rs"]
+#[allow(dead_code, reason = "its `main` takes a fixed port")]
+mod embed_server;
 mod envelope;
 mod events;
 mod fast;

@@ -1,9 +1,9 @@
 //! The small endpoints, and what holds for all of them.
 
-use poem::Route;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use serde_json::json;
 
+use crate::embed_server;
 use crate::http::{Reply, Request};
 use crate::support::{Gate, PHOTO, Server};
 
@@ -212,9 +212,11 @@ async fn it_can_be_mounted_in_another_application() {
         .await
         .unwrap();
     let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
-    let outer = Route::new().nest("/pictures", server.app.endpoint());
+    let outer = embed_server::routes(&server.app);
     let outer = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(outer));
 
+    let about = Request::new(address, "GET", "/about").send();
+    assert_eq!(about.body, b"my own page");
     let path = format!("/pictures/api/images/{id}");
     let envelope = Request::new(address, "GET", &path).send().json();
     let small = format!("{path}/thumbnails/small");

@@ -40,12 +40,46 @@ use crate::{Caption, Captioner, Cx, Error, Result};
 /// A BLIP captioning model. Clones share the weights; any number of threads may use it at once.
 ///
 /// [`Captioner::caption`] does all at once; the steps are public too, for those who want the model's own numbers.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Blip, Captioner, Cx};
+///
+/// # #[cfg(feature = "tiny")] {
+/// let blip = Blip::tiny()?; // or Blip::open(folder, &BlipOptions::default())
+/// let picture = RgbImage::new(64, 48);
+/// let caption = blip.caption(&picture, &Cx::none())?;
+///
+/// // The same in steps.
+/// let encoded = blip.encode(&blip.preprocess(&picture)?, &Cx::none())?;
+/// let prompt = blip.prompt_ids();
+/// let ids = blip.generate(&encoded, prompt, blip.generation(), &Cx::none())?;
+/// assert_eq!(blip.text(&ids[1 + prompt.len()..])?, caption.text);
+/// # }
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Blip {
     model: Arc<Model>,
 }
 
 /// What the encoder found in a picture, ready for any number of sentences about it.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Blip, Cx};
+///
+/// # #[cfg(feature = "tiny")] {
+/// let blip = Blip::tiny()?;
+/// let pixels = blip.preprocess(&RgbImage::new(64, 48))?;
+/// let encoded = blip.encode(&pixels, &Cx::none())?;
+/// let (pictures, _tokens, _width) = encoded.hidden_states().dims3().expect("three dimensions");
+/// assert_eq!(pictures, 1);
+/// // The bundled model has a convolutional front; BLIP has none, and then these are empty.
+/// assert!(encoded.features().is_some() && !encoded.tags().is_empty());
+/// # }
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Encoded {
     hidden_states: Tensor,
@@ -129,6 +163,20 @@ impl Blip {
 
     /// [`Blip::tiny`] with other options.
     ///
+    /// ```
+    /// use pipeline_core::{Blip, BlipOptions, Captioner, GenerationConfig};
+    ///
+    /// let greedy = GenerationConfig { num_beams: 1, ..Default::default() };
+    /// let options = BlipOptions {
+    ///     model: Some("tiny-greedy".into()), // stored with each caption
+    ///     generation: Some(greedy.clone()),
+    ///     ..Default::default()
+    /// };
+    /// let blip = Blip::tiny_with(&options)?;
+    /// assert_eq!((blip.model(), blip.generation()), ("tiny-greedy", &greedy));
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Model`] if the device fails or the options do not fit the model.
     #[cfg(feature = "tiny")]
@@ -186,6 +234,20 @@ impl Blip {
     }
 
     /// The logits of the token after the start token and `prompt_ids`, one for each id of the vocabulary.
+    ///
+    /// ```
+    /// use pipeline_core::image::RgbImage;
+    /// use pipeline_core::{Blip, Cx};
+    ///
+    /// # #[cfg(feature = "tiny")] {
+    /// let blip = Blip::tiny()?;
+    /// let encoded = blip.encode(&blip.preprocess(&RgbImage::new(64, 48))?, &Cx::none())?;
+    /// let logits = blip.logits(&encoded, blip.prompt_ids(), &Cx::none())?;
+    /// let likeliest = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+    /// assert!(likeliest.is_some()); // the id of the first word, by greedy search
+    /// # }
+    /// # Ok::<(), pipeline_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Model`] if the device fails or `prompt_ids` do not fit the model; [`Cx::check`]'s errors.

@@ -14,6 +14,14 @@ const SINGLE_TIMES: usize = 4;
 const RUN_TIMES: usize = 3;
 
 /// What is odd about a caption. The text stays as the model wrote it.
+///
+/// ```
+/// use pipeline_core::CaptionWarning;
+///
+/// let warning = CaptionWarning::of("a red red red red car").expect("it goes round in circles");
+/// assert_eq!(warning.code(), "repetition"); // as it is stored
+/// assert_eq!(CaptionWarning::from_code("repetition"), Some(warning));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -35,6 +35,14 @@ pub struct PerceptualHash(u64);
 
 impl PerceptualHash {
     /// All 64 bits.
+    ///
+    /// ```
+    /// use pipeline_core::PerceptualHash;
+    ///
+    /// let hash = PerceptualHash::try_from("bb8320376c0f3637".to_owned())?;
+    /// assert_eq!(hash.bits(), 0xbb83_2037_6c0f_3637); // as a database would store it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bits(self) -> u64 {
         self.0
     }

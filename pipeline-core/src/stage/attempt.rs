@@ -4,6 +4,17 @@ use crate::{Cx, Error, Result, Stage};
 ///
 /// Cancellation still ends the whole run: [`Error::Cancelled`] and [`Error::DeadlineExceeded`] say nothing about the
 /// input.
+///
+/// ```
+/// use pipeline_core::{Cx, MetadataStage, Pipeline, Source, StageExt, stage_fn};
+///
+/// let size = stage_fn("size", |source: &Source| Ok(source.bytes().len()));
+/// let both = (MetadataStage::new().attempt(), size);
+/// let (metadata, size) = both.process(&Source::from("GIF89a"), &Cx::none())?;
+/// assert!(metadata.is_err()); // which does not fail its neighbour
+/// assert_eq!(size, 6);
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Attempt<S> {
     pub(super) stage: S,

@@ -6,6 +6,15 @@ use crate::{Cx, Error, Result, Stage};
 /// A stage whose panics are errors; made by [`StageExt::catch_panic`](super::StageExt::catch_panic).
 ///
 /// Decoders panic on hostile files now and then; one such file must not take a worker with it.
+///
+/// ```
+/// use pipeline_core::{Cx, Stage, StageExt, stage_fn};
+///
+/// let fragile = stage_fn("fragile", |n: &u32| Ok(10 / n)).catch_panic();
+/// assert_eq!(fragile.run(&5, &Cx::none())?, 2);
+/// assert_eq!(fragile.run(&0, &Cx::none()).unwrap_err().code(), "stage-panicked");
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct CatchPanic<S> {
     pub(super) stage: S,

@@ -3,6 +3,15 @@ use std::fmt;
 use crate::{Cx, Result, Stage};
 
 /// A stage with its output converted; made by [`StageExt::map`](super::StageExt::map).
+///
+/// ```
+/// use pipeline_core::{Cx, Stage, StageExt, stage_fn};
+///
+/// let length = stage_fn("length", |text: &str| Ok(text.len()));
+/// let label = length.map(|length| format!("{length} bytes"));
+/// assert_eq!(label.run("abc", &Cx::none())?, "3 bytes");
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Map<S, F> {
     pub(super) stage: S,

@@ -4,6 +4,18 @@ use std::fmt;
 use crate::{Cx, Result, Stage};
 
 /// A closure as a stage; made by [`stage_fn`].
+///
+/// ```
+/// use pipeline_core::{Decoded, Result, Stage, StageFn, stage_fn};
+///
+/// // A function, whose type can be named, where a closure's cannot.
+/// fn width(picture: &Decoded) -> Result<u32> {
+///     Ok(picture.pixels().width())
+/// }
+///
+/// let stage: StageFn<fn(&Decoded) -> Result<u32>> = stage_fn("width", width);
+/// assert_eq!(stage.name(), "width");
+/// ```
 #[derive(Clone)]
 pub struct StageFn<F> {
     name: &'static str,

@@ -1,6 +1,15 @@
 use crate::{Cx, Result, Stage};
 
 /// One stage after another; made by [`StageExt::then`](super::StageExt::then).
+///
+/// ```
+/// use pipeline_core::{Cx, Stage, StageExt, stage_fn};
+///
+/// let length = stage_fn("length", |text: &str| Ok(text.len()));
+/// let is_even = stage_fn("is-even", |n: &usize| Ok(n.is_multiple_of(2)));
+/// assert!(!length.then(is_even).run("abc", &Cx::none())?);
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Then<A, B> {
     pub(super) first: A,

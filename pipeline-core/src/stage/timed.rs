@@ -5,9 +5,31 @@ use std::time::{Duration, Instant};
 use crate::{Cx, Result, Stage};
 
 /// Told after every run of a stage: the stage's name, and how long it took, whether it failed or not.
+///
+/// ```
+/// use std::sync::Arc;
+/// use pipeline_core::{Cx, Stage, StageExt, StageObserver, stage_fn};
+///
+/// let observer: StageObserver = Arc::new(|stage, took| println!("{stage}: {took:?}"));
+/// let halve = stage_fn("halve", |n: &u32| Ok(n / 2)).timed(Some(observer));
+/// assert_eq!(halve.run(&8, &Cx::none())?, 4); // prints something like "halve: 84ns"
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 pub type StageObserver = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 /// A stage that tells how long it took; made by [`StageExt::timed`](super::StageExt::timed).
+///
+/// ```
+/// use std::sync::{Arc, mpsc};
+/// use pipeline_core::{Cx, Stage, StageExt, stage_fn};
+///
+/// let (tell, told) = mpsc::channel();
+/// let halve = stage_fn("halve", |n: &u32| Ok(n / 2))
+///     .timed(Some(Arc::new(move |stage, _took| tell.send(stage).expect("somebody listens"))));
+/// halve.run(&8, &Cx::none())?;
+/// assert_eq!(told.recv(), Ok("halve"));
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Timed<S> {
     pub(super) stage: S,

@@ -9,6 +9,22 @@ use std::str::FromStr;
 use clap::Args;
 
 /// Who may use the server.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Args, Config, Role};
+
+let key = "read:correct-horse-battery-staple";
+let args = Args::parse_from(["my-server", "--api-key", key, "--rate-limit", "600"]);
+assert_eq!(args.access.api_key[0].reveal(), key);
+assert_eq!(Config::try_from(args)?.access.keys[0].role(), Role::Read);
+# Ok::<(), pipeline_server::Error>(())
+```
+"#
+)]
 #[derive(Debug, Clone, Args)]
 pub struct AccessArgs {
     /// A key that requests have to carry, as `read:KEY` or `write:KEY`. May be given several times, or as a list with
@@ -42,6 +58,13 @@ pub struct AccessArgs {
 }
 
 /// Text that is never shown. Whether it is a key at all is checked later, where the answer does not repeat it.
+///
+/// ```
+/// let secret: pipeline_server::Secret = "read:correct-horse-battery-staple".parse()?;
+/// assert_eq!(format!("{secret:?}"), "Secret"); // no log will have it
+/// assert_eq!(secret.reveal(), "read:correct-horse-battery-staple");
+/// # Ok::<(), std::convert::Infallible>(())
+/// ```
 #[derive(Clone)]
 pub struct Secret(String);
 

@@ -8,6 +8,20 @@ use clap::Args;
 use crate::config::ClientLimits;
 
 /// What clients may take of the server.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Args, ClientLimits};
+
+let args = Args::parse_from(["my-server", "--max-connections", "64"]);
+let limits = ClientLimits::from(args.clients);
+assert_eq!(limits.max_connections.get(), 64);
+```
+"#
+)]
 #[derive(Debug, Clone, Args)]
 pub struct ClientArgs {
     /// Connections that are served at the same time; more wait until there is room.

@@ -10,6 +10,20 @@ use super::{Args, ProcessArgs};
 ///
 /// Without a command it serves. Every flag of the server can also be set by the environment variable named beside it;
 /// the flag wins.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::CommandLine;
+
+let line = CommandLine::parse_from(["pipeline-server", "--data", "pictures"]);
+assert!(line.command.is_none()); // to serve
+assert_eq!(line.serve.data.to_str(), Some("pictures"));
+```
+"#
+)]
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct CommandLine {
@@ -23,6 +37,20 @@ pub struct CommandLine {
 }
 
 /// What to do.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Command, CommandLine};
+
+let line = CommandLine::parse_from(["pipeline-server", "process", "photos", "--jsonl"]);
+let Some(Command::Process(process)) = line.command else { panic!("it is `process`") };
+assert!(process.jsonl);
+```
+"#
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Serve the REST interface. This is what happens without a command, too.
@@ -51,6 +79,18 @@ pub enum Command {
 }
 
 /// How to look for damage.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use pipeline_server::Doctor;
+
+let look = Doctor { data: "data".into(), mend: false };
+# drop(look);
+```
+"#
+)]
 #[derive(Debug, Clone, clap::Args)]
 pub struct Doctor {
     /// Folder with the database and the pictures.
@@ -69,6 +109,19 @@ pub struct Doctor {
 }
 
 /// Whom to ask.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use pipeline_server::Health;
+
+// The server of this machine that listens at that port.
+let whom = Health { url: None, listen: "0.0.0.0:8000".to_owned() };
+# drop(whom);
+```
+"#
+)]
 #[derive(Debug, Clone, clap::Args)]
 pub struct Health {
     /// What to GET. The default is `/readyz` of the server that listens where PIPELINE_LISTEN says, on this machine.
@@ -87,6 +140,20 @@ pub struct Health {
 }
 
 /// What to do with models.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Command, CommandLine, Models};
+
+let line = CommandLine::parse_from(["pipeline-server", "models", "verify", "tiny"]);
+let Some(Command::Models(Models::Verify { models })) = line.command else { panic!("it is") };
+assert_eq!(models, ["tiny"]);
+```
+"#
+)]
 #[derive(Debug, Clone, Subcommand)]
 pub enum Models {
     /// List the model in this binary and those in the cache, with size and place.

@@ -6,6 +6,19 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 /// What is done with each picture.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::Args;
+
+let args = Args::parse_from(["my-server", "--model", "none", "--picture-timeout", "30"]);
+assert_eq!((&*args.pictures.model, args.pictures.picture_timeout), ("none", 30));
+```
+"#
+)]
 #[derive(Debug, Clone, Args)]
 pub struct PictureArgs {
     /// Captioning model: `tiny` (built in), `none` (captions are null), a folder with a BLIP checkpoint, or the id of

@@ -7,6 +7,20 @@ use clap::{Args, ValueEnum};
 use super::PictureArgs;
 
 /// How to process files.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Command, CommandLine, Sidecar};
+
+let line = CommandLine::parse_from(["pipeline-server", "process", "photos", "--sidecar", "xmp"]);
+let Some(Command::Process(args)) = line.command else { panic!("it is `process`") };
+assert_eq!((args.sidecar, args.overwrite), (Some(Sidecar::Xmp), false));
+```
+"#
+)]
 #[derive(Debug, Clone, Args)]
 pub struct ProcessArgs {
     /// Files, and folders to be searched for JPEG and PNG files of whatever name.
@@ -63,6 +77,12 @@ pub struct ProcessArgs {
 }
 
 /// The form of a file beside a picture.
+///
+/// ```
+/// use pipeline_server::Sidecar;
+///
+/// assert_eq!(Sidecar::Xmp.extension(), "xmp"); // as in cat.jpg.xmp
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sidecar {
     /// The caption.

@@ -15,6 +15,15 @@ use crate::{Error, Result};
 const MIN_LENGTH: usize = 16;
 
 /// Who may use the server. The default lets everybody in, and no page of another origin.
+///
+/// ```
+/// use pipeline_server::Config;
+///
+/// let mut config = Config::new("data");
+/// config.access.keys.push("write:correct-horse-battery-staple".parse()?);
+/// config.access.cors_origins.push("https://photos.example".parse()?);
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Access {
@@ -25,6 +34,15 @@ pub struct Access {
 }
 
 /// What the holder of a key may do.
+///
+/// ```
+/// use pipeline_server::{ApiKey, Role};
+///
+/// let key: ApiKey = "write:correct-horse-battery-staple".parse()?;
+/// assert_eq!(key.role(), Role::Write);
+/// assert!("admin:correct-horse-battery-staple".parse::<ApiKey>().is_err());
+/// # Ok::<(), pipeline_server::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// GET and HEAD. Written `read`.
@@ -48,11 +66,25 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// What its holder may do.
+    ///
+    /// ```
+    /// use pipeline_server::{ApiKey, Role};
+    ///
+    /// let key: ApiKey = "read:correct-horse-battery-staple".parse()?;
+    /// assert_eq!(key.role(), Role::Read);
+    /// # Ok::<(), pipeline_server::Error>(())
+    /// ```
     pub fn role(&self) -> Role {
         self.role
     }
 
     /// Eight hexadecimal digits of the key's SHA-256, by which logs tell keys apart.
+    ///
+    /// ```
+    /// let key: pipeline_server::ApiKey = "read:correct-horse-battery-staple".parse()?;
+    /// assert_eq!(key.fingerprint().len(), 8); // what the log calls it
+    /// # Ok::<(), pipeline_server::Error>(())
+    /// ```
     pub fn fingerprint(&self) -> String {
         self.digest[..4]
             .iter()
@@ -168,6 +200,14 @@ fn keys_in(path: &Path) -> Result<Vec<ApiKey>> {
 }
 
 /// An origin such as `https://photos.example`, or `*` for every origin.
+///
+/// ```
+/// use pipeline_server::CorsOrigin;
+///
+/// assert!("https://photos.example:8443".parse::<CorsOrigin>().is_ok());
+/// let error = "https://photos.example/album".parse::<CorsOrigin>().unwrap_err();
+/// assert_eq!(error.code(), "bad-origin"); // a path is no part of an origin
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsOrigin(String);
 

@@ -7,6 +7,16 @@ use std::time::Duration;
 ///
 /// The times and the rate cut off clients that hold on to a connection without using it; they never limit a client that
 /// makes progress.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+/// use pipeline_server::Config;
+///
+/// let mut config = Config::new("data");
+/// config.clients.requests_per_minute = NonZeroU32::new(600);
+/// config.clients.stall_timeout = Duration::from_secs(10);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientLimits {

@@ -4,6 +4,28 @@ use jiff::Timestamp;
 use pipeline_core::{Caption, CaptionStage};
 
 /// A caption that an image has, or had before.
+///
+/// ```
+/// use pipeline_store::{CaptionRecord, CaptionSource};
+///
+/// /// The line below a picture, so that nobody takes a model's guess for a person's word.
+/// fn line(caption: &CaptionRecord) -> String {
+///     match caption.source {
+///         CaptionSource::Human => caption.text.clone(),
+///         CaptionSource::Model => {
+///             format!("{} (by {})", caption.text, caption.model.as_deref().unwrap_or("a model"))
+///         }
+///     }
+/// }
+/// # let folder = tempfile::tempdir()?;
+/// # let store = pipeline_store::Store::open(folder.path(), &Default::default())?;
+/// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # let job = store.claim("worker-1")?.expect("one image waits");
+/// # store.fail(&job, "unknown-format", "not a picture", std::time::Duration::ZERO)?;
+/// # store.set_caption(id, Some("my cat"))?;
+/// # assert_eq!(line(&store.captions(id)?.expect("it is there")[0]), "my cat");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CaptionRecord {
@@ -28,6 +50,13 @@ pub struct CaptionRecord {
 }
 
 /// Who wrote a caption.
+///
+/// ```
+/// use pipeline_store::CaptionSource;
+///
+/// assert_eq!(CaptionSource::Human.as_str(), "human");
+/// assert_ne!(CaptionSource::Human, CaptionSource::Model);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CaptionSource {
     /// A captioning model.
@@ -47,6 +76,27 @@ impl CaptionSource {
 }
 
 /// All that decides about what a captioner writes about a picture.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Caption, CaptionStage, Captioner, Cx, Result};
+/// use pipeline_store::CaptionerId;
+///
+/// struct Silent;
+///
+/// impl Captioner for Silent {
+///     fn model(&self) -> &str {
+///         "silent-1"
+///     }
+///
+///     fn caption(&self, _: &RgbImage, _: &Cx) -> Result<Caption> {
+///         Ok(Caption::new("", self.model()))
+///     }
+/// }
+///
+/// // It does not say what its weights are, so its captions are never taken over for another image.
+/// assert_eq!(CaptionerId::of(&CaptionStage::new(Silent)), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaptionerId {
     /// The model's id.

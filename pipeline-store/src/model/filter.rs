@@ -7,6 +7,22 @@ use super::ImageRecord;
 use super::stage::StageName;
 
 /// Conditions on images; those that are `None` or empty hold for all. The default is every image.
+///
+/// ```
+/// use pipeline_core::Format;
+/// use pipeline_store::{Filter, Status};
+///
+/// // Large photos of cats by one maker's cameras that are done.
+/// let filter = Filter {
+///     text: Some("cat".into()),
+///     status: Some(Status::Success),
+///     format: Some(Format::Jpeg),
+///     camera: Some("acme".into()),
+///     min_bytes: Some(1 << 20),
+///     ..Filter::default()
+/// };
+/// # assert_ne!(filter, Filter::default());
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
     /// Words that the file name and the caption have together, the last one perhaps cut off. Anything can be asked for:
@@ -37,6 +53,13 @@ pub struct Filter {
 }
 
 /// How far the work on an image is, in a word.
+///
+/// ```
+/// use pipeline_store::Status;
+///
+/// assert_eq!(Status::from_name("failed"), Some(Status::Failed)); // out of a query
+/// assert_eq!(Status::Failed.as_str(), "failed");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Waiting, or being worked on.
@@ -66,6 +89,22 @@ impl Status {
 }
 
 /// An image that looks like another one.
+///
+/// ```
+/// use pipeline_store::{ImageId, Result, Similar, Store};
+///
+/// /// The names of pictures that are most likely the same one, resized or saved again.
+/// fn copies(store: &Store, id: ImageId) -> Result<Vec<String>> {
+///     let name = |similar: Similar| (similar.distance <= 4).then_some(similar.image.original_name);
+///     let similar = store.similar(id, 8, 100)?.unwrap_or_default();
+///     Ok(similar.into_iter().filter_map(name).collect())
+/// }
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &Default::default())?;
+/// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # assert!(copies(&store, id)?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Similar {
@@ -76,6 +115,17 @@ pub struct Similar {
 }
 
 /// What was found to be worked on again.
+///
+/// ```
+/// use pipeline_store::{Filter, StageName, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let filter = Filter { missing: vec![StageName::Caption], ..Filter::default() };
+/// let done = store.reprocess_all(&filter, false)?;
+/// println!("{} of {} are in the queue now", done.queued, done.matched);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Reprocessed {

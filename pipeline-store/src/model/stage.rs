@@ -5,6 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// A part of the work.
+///
+/// ```
+/// use pipeline_store::StageName;
+///
+/// let names = StageName::ALL.map(StageName::as_str);
+/// assert_eq!(names, ["metadata", "thumbnails", "caption"]); // in the order of the work
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StageName {
     /// Reading the header.
@@ -30,6 +37,18 @@ impl StageName {
 }
 
 /// Where a stage is.
+///
+/// ```
+/// use pipeline_store::StageState;
+/// # use pipeline_store::{Store, StoreConfig};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+///
+/// let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// let stages = store.image(id)?.expect("it is there").stages;
+/// assert_eq!(stages.caption.state, StageState::Waiting); // nobody has claimed it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StageState {
     /// Others come first.
@@ -45,6 +64,23 @@ pub enum StageState {
 }
 
 /// How far one stage of the work on an image is.
+///
+/// ```
+/// use pipeline_store::{StageRecord, StageState};
+///
+/// fn words(stage: &StageRecord) -> String {
+///     match (stage.state, &stage.error_code, stage.took) {
+///         (StageState::Failed, Some(code), _) => format!("failed: {code}"),
+///         (StageState::Success, _, Some(took)) => format!("done in {took:?}"),
+///         _ => format!("after {} attempts not there yet", stage.attempts),
+///     }
+/// }
+/// # let folder = tempfile::tempdir()?;
+/// # let store = pipeline_store::Store::open(folder.path(), &Default::default())?;
+/// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # assert!(words(&store.image(id)?.expect("it is there").stages.caption).ends_with("yet"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StageRecord {
@@ -61,6 +97,20 @@ pub struct StageRecord {
 }
 
 /// How far the work on an image is, stage by stage.
+///
+/// ```
+/// use pipeline_store::{ImageRecord, StageState};
+///
+/// /// Whether the thumbnails can be shown, though the caption is still being written.
+/// fn can_be_shown(image: &ImageRecord) -> bool {
+///     image.stages.thumbnails.state == StageState::Success
+/// }
+/// # let folder = tempfile::tempdir()?;
+/// # let store = pipeline_store::Store::open(folder.path(), &Default::default())?;
+/// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # assert!(!can_be_shown(&store.image(id)?.expect("it is there")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Stages {
@@ -73,6 +123,16 @@ pub struct Stages {
 }
 
 /// What the runs of one stage took.
+///
+/// ```
+/// use pipeline_store::{Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let [metadata, _thumbnails, _caption] = store.stats()?.stages;
+/// assert_eq!((metadata.count, metadata.mean_ms), (0, None)); // nothing was done yet
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct StageStats {
@@ -83,6 +143,17 @@ pub struct StageStats {
 }
 
 /// What was done in one minute.
+///
+/// ```
+/// use pipeline_store::{Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let recent = store.stats()?.recent; // 60 minutes, the present one last
+/// let done: u64 = recent.iter().map(|minute| minute.done + minute.failed).sum();
+/// assert_eq!((recent.len(), done), (60, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MinuteStats {

@@ -11,6 +11,18 @@ const BATCH: usize = 256;
 impl Store {
     /// The images that `filter` holds for, newest first.
     ///
+    /// ```
+    /// use pipeline_store::{Filter, Page};
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    ///
+    /// store.accept(store.begin_upload()?, "black cat.jpg")?;
+    /// let filter = Filter { text: Some("cat bla".into()), ..Filter::default() };
+    /// assert_eq!(store.find(&filter, &Page::default())?.total, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be read.
     pub fn find(&self, filter: &Filter, page: &Page) -> Result<Listing> {
@@ -21,6 +33,31 @@ impl Store {
 
     /// At most `limit` images that look like this one, the most alike first: those whose hashes differ in at most
     /// `max_distance` bits. None if this one has no hash yet; `None` if there is no such image.
+    ///
+    /// ```
+    /// # use pipeline_core::{Cx, Decoded, ImagePipeline, Pipeline, Stage, ThumbnailSpec, ThumbnailStage, image::RgbImage};
+    /// # use pipeline_store::{Outcome, Store, StoreConfig};
+    /// # use std::{io::Write, time::Duration};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let mut ids = Vec::new();
+    /// # for side in [64, 60] {
+    /// #     let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", side)]);
+    /// #     let jpeg = stage.run(&Decoded::from(RgbImage::new(64, 64)), &Cx::none())?.remove(0).jpeg;
+    /// #     let mut upload = store.begin_upload()?;
+    /// #     upload.write_all(&jpeg)?;
+    /// #     ids.push(store.accept(upload, "cat.jpg")?);
+    /// #     let job = store.claim("worker-1")?.expect("one image waits");
+    /// #     let found = ImagePipeline::builder().build().process(&store.original(&job)?, &Cx::none())?;
+    /// #     let outcome = Outcome { metadata: &found.metadata, thumbnails: &[], caption: None, caption_error: None };
+    /// #     store.complete(&job, &outcome, Duration::ZERO)?;
+    /// # }
+    /// # let (large, small) = (ids[0], ids[1]);
+    /// // The same picture in two sizes, with at most 8 bits of difference, 10 images at the most.
+    /// let similar = store.similar(large, 8, 10)?.expect("it is there");
+    /// assert_eq!(similar[0].image.id, small);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -44,6 +81,19 @@ impl Store {
     /// Takes the result of an image away, except for its captions, and queues it; `false` if there is no such image. All
     /// is done again, whatever is known of the same bytes.
     ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # use std::time::Duration;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// # let job = store.claim("worker-1")?.expect("one image waits");
+    /// # store.fail(&job, "unknown-format", "not a picture", Duration::ZERO)?;
+    /// assert!(store.reprocess(id)?);
+    /// assert_eq!(store.reprocess(id).unwrap_err().code(), "image-in-work"); // once is enough
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InWork`] if it is in work; if the database cannot be written.
     pub fn reprocess(&self, id: ImageId) -> Result<bool> {
@@ -64,6 +114,23 @@ impl Store {
 
     /// [`Store::reprocess`] for all images that `filter` holds for and that are not in work; with `dry_run`, only counts
     /// them.
+    ///
+    /// ```
+    /// use pipeline_store::{Filter, Status};
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # use std::time::Duration;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// # let job = store.claim("worker-1")?.expect("one image waits");
+    /// # store.fail(&job, "unknown-format", "not a picture", Duration::ZERO)?;
+    ///
+    /// let failed = Filter { status: Some(Status::Failed), ..Filter::default() };
+    /// let would = store.reprocess_all(&failed, true)?; // a dry run
+    /// assert_eq!((would.matched, would.queued), (1, 0));
+    /// assert_eq!(store.reprocess_all(&failed, false)?.queued, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read or written; some of the images may be queued by then.

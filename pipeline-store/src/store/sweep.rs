@@ -13,6 +13,21 @@ impl Store {
     ///
     /// Whoever claims images calls this now and then.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pipeline_store::{Store, StoreConfig};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// // Leases that end at once stand for a worker that hangs.
+    /// let config = StoreConfig { lease: Duration::ZERO, ..StoreConfig::default() };
+    /// let store = Store::open(folder.path(), &config)?;
+    /// store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// assert_eq!(store.expire_leases()?, 1);
+    /// assert!(!store.is_held(&job)? && store.claim("worker-2")?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be written.
     pub fn expire_leases(&self) -> Result<usize> {
@@ -48,6 +63,19 @@ impl Store {
     ///
     /// A 256th of the store at a time, so that a large one is gone through without holding anything up. Call it for one
     /// part after the other, now and then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    ///
+    /// // In a thread of its own, one part now and then.
+    /// for part in 0..=u8::MAX {
+    ///     assert_eq!(store.sweep(part, Duration::from_secs(3_600))?, 0);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If a folder or the database cannot be read, or a file cannot be removed; the others are removed all the same.

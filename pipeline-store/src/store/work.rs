@@ -18,6 +18,17 @@ impl Store {
     /// The image is the worker's for [`StoreConfig::lease`](crate::StoreConfig::lease), and for as long again after
     /// every [`Store::renew`].
     ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// assert_eq!(job.image_id(), id);
+    /// assert!(store.claim("worker-2")?.is_none()); // each image goes to one worker
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be written.
     pub fn claim(&self, worker: &str) -> Result<Option<Job>> {
@@ -34,6 +45,18 @@ impl Store {
 
     /// Puts off the end of a job's lease.
     ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// store.renew(&job)?; // now and then, while the work goes on
+    /// store.delete(id)?;
+    /// assert_eq!(store.renew(&job).unwrap_err().code(), "job-lost"); // time to stop
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::JobLost`] if the job is no longer the caller's.
     pub fn renew(&self, job: &Job) -> Result<()> {
@@ -46,6 +69,18 @@ impl Store {
     }
 
     /// Whether the job is still the caller's.
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// assert!(store.is_held(&job)?);
+    /// store.release(&job)?;
+    /// assert!(!store.is_held(&job)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -117,6 +152,21 @@ impl Store {
 
     /// Stores that the work on an image failed, and why, and ends the job. `code` is for programs, `message` for people.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pipeline_store::ImageState;
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    ///
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// store.fail(&job, "unknown-format", "not a JPEG or PNG file", Duration::from_millis(1))?;
+    /// let image = store.image(id)?.expect("it is there");
+    /// assert!(matches!(image.state, ImageState::Failed { code, .. } if code == "unknown-format"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Store::complete`].
     pub fn fail(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<()> {
@@ -133,6 +183,22 @@ impl Store {
     /// Ends an attempt that came to no end, such as one that took too long. The image waits again at its old place, and
     /// this returns `true`; or it fails with `code` and `message`, as [`Store::fail`] does, if no attempt is left.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # store.accept(store.begin_upload()?, "cat.jpg")?;
+    ///
+    /// let took = Duration::from_secs(120);
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// assert!(store.retry(&job, "deadline-exceeded", "it took too long", took)?); // waits again
+    /// let job = store.claim("worker-1")?.expect("it waits");
+    /// assert_eq!(job.attempt(), 2);
+    /// assert!(!store.retry(&job, "deadline-exceeded", "it took too long", took)?); // has failed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Store::complete`].
     pub fn retry(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<bool> {
@@ -146,6 +212,18 @@ impl Store {
     }
 
     /// Hands an image back unfinished: it waits again at its old place, and the attempt does not count.
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// store.release(&job)?; // such as when the process is about to end
+    /// let again = store.claim("worker-2")?.expect("it waits again");
+    /// assert_eq!(again.attempt(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Store::complete`].
@@ -163,6 +241,15 @@ impl Store {
 
     /// The number of images in work, claimed or not.
     ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// assert_eq!(store.queue_len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be read.
     pub fn queue_len(&self) -> Result<u64> {
@@ -171,6 +258,19 @@ impl Store {
 
     /// The number of uploads in work, claimed or not: [`Store::queue_len`] without the images that are done again.
     ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # use std::time::Duration;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// # let job = store.claim("worker-1")?.expect("one image waits");
+    /// # store.fail(&job, "unknown-format", "not a picture", Duration::ZERO)?;
+    /// store.reprocess(id)?;
+    /// assert_eq!((store.queue_len()?, store.uploads_in_work()?), (1, 0)); // it is no new upload
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If the database cannot be read.
     pub fn uploads_in_work(&self) -> Result<u64> {
@@ -178,6 +278,16 @@ impl Store {
     }
 
     /// When the oldest upload in work was accepted, if there is one.
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// let id = store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let accepted = store.image(id)?.map(|image| image.created_at);
+    /// assert_eq!(store.oldest_unfinished()?, accepted); // for an alarm when work does not get done
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.

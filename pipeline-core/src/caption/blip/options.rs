@@ -11,6 +11,14 @@ use crate::GenerationConfig;
 const PROMPT: &str = "Describe only what is visually present in this image.";
 
 /// What the model's products are computed with.
+///
+/// ```
+/// use pipeline_core::{BlipOptions, Precision};
+///
+/// let fast = BlipOptions { precision: Precision::Fast, ..Default::default() };
+/// assert_eq!(BlipOptions::default().precision, Precision::Full);
+/// # drop(fast);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

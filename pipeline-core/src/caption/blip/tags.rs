@@ -10,6 +10,20 @@ use super::weights::{Fault, Scope};
 use crate::caption::search::top_k;
 
 /// A class that the model's front believes to see.
+///
+/// ```
+/// use pipeline_core::image::RgbImage;
+/// use pipeline_core::{Blip, Cx};
+///
+/// # #[cfg(feature = "tiny")] {
+/// let blip = Blip::tiny()?;
+/// let encoded = blip.encode(&blip.preprocess(&RgbImage::new(64, 48))?, &Cx::none())?;
+/// for tag in encoded.tags() {
+///     println!("class {} with {:.0} %", tag.class, 100.0 * tag.probability);
+/// }
+/// # }
+/// # Ok::<(), pipeline_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tag {
     /// The number of the class, among the 1,000 of ImageNet.

@@ -77,6 +77,15 @@ impl GenerationConfig {
 }
 
 /// When a beam search stops looking, once there are as many finished sentences as beams.
+///
+/// ```
+/// use pipeline_core::{EarlyStopping, GenerationConfig};
+///
+/// // Written as in the `generation_config.json` of transformers.
+/// let config: GenerationConfig = serde_json::from_str(r#"{"num_beams": 3, "early_stopping": true}"#)?;
+/// assert_eq!(config.early_stopping, EarlyStopping::Always);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EarlyStopping {
     /// When the best open beam, at its present length, scores below the worst finished sentence. Written `false`.
