@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -38,9 +39,28 @@ fn prepared(mut command: Command, args: &[&str]) -> Command {
     command
 }
 
-/// Runs the binary to its end.
+/// Runs the binary to its end. One that does not end, such as a server that should have refused to start, is killed.
 pub(crate) fn run(args: &[&str]) -> Output {
-    command(args).output().unwrap()
+    let mut command = command(args);
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = child.id();
+    let (tell, told) = channel();
+    thread::scope(|scope| {
+        scope.spawn(|| tell.send(child.wait_with_output().unwrap()).unwrap());
+        told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            kill(pid, "-KILL");
+            panic!("it does not end: {args:?}")
+        })
+    })
+}
+
+fn kill(pid: u32, signal: &str) {
+    let status = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status();
+    assert!(status.unwrap().success());
 }
 
 /// Asserts that the binary stopped because of a fault, and returns the one line that says so.
@@ -111,14 +131,7 @@ impl Daemon {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        kill(self.child.id(), signal);
     }
 
     /// Waits for the end, and returns the exit code and the whole log.
