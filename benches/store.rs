@@ -46,6 +46,8 @@ const WORDS: [&str; 16] = [
 fn captioned(dir: &std::path::Path) -> Store {
     drop(Store::open(dir, &StoreConfig::default()).unwrap());
     let mut database = Connection::open(dir.join("pipeline.sqlite")).unwrap();
+    // An image names its caption and a caption its image: both are there at the end.
+    database.pragma_update(None, "foreign_keys", false).unwrap();
     let rows = database.transaction().unwrap();
     for n in 0..CAPTIONS {
         let text: Vec<&str> = (0..10)
