@@ -26,6 +26,8 @@ mod page;
 mod pictures;
 mod processing;
 mod rates;
+#[path = "../http/receiver.rs"]
+mod receiver;
 mod reference;
 mod service;
 mod slow;
@@ -37,4 +39,5 @@ mod thumbnails;
 mod tiny_reference;
 mod torch_file;
 mod upload;
+mod webhooks;
 mod wire;
