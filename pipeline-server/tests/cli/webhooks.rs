@@ -43,7 +43,10 @@ fn no_log_and_no_help_has_a_secret() {
     let help = server(folder.path(), &receiver).arg("--help").output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
     assert!(help.contains("PIPELINE_WEBHOOK_SECRET"), "{help}");
-    assert!(!help.contains("hook-") && !help.contains("MfKQ"), "{help}");
+    assert!(
+        !help.contains("hook-token") && !help.contains("MfKQ"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -77,16 +80,16 @@ fn what_is_wrong_is_told_without_what_is_secret() {
     let data = folder.path().join("data");
     let base = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
     let wrong = folder.path().join("wrong");
-    fs::write(&wrong, "whsec_hook-secret\n").unwrap();
-    let hook = ["--webhook", "https://hooks.example/hook-secret"];
+    fs::write(&wrong, "whsec_hook-token\n").unwrap();
+    let hook = ["--webhook", "https://hooks.example/hook-token"];
     for (args, told) in [
-        (&["--webhook", "hooks.example/hook-secret"][..], "--webhook"),
+        (&["--webhook", "hooks.example/hook-token"][..], "--webhook"),
         (&hook, "--webhook-secret-file"),
         (
-            &["--webhook", "http://hook-secret.example"],
+            &["--webhook", "http://hook-token.example"],
             "--webhook-allow-private",
         ),
-        (&["--webhook-secret", "hook-secret"], "openssl rand"),
+        (&["--webhook-secret", "hook-token"], "openssl rand"),
         (
             &["--webhook-secret-file", wrong.to_str().unwrap()],
             "line 1",
@@ -95,7 +98,7 @@ fn what_is_wrong_is_told_without_what_is_secret() {
     ] {
         let line = fault(&run(&[&base[..], args].concat()));
         assert!(line.contains(told), "{line}");
-        assert!(!line.contains("hook-secret"), "{line}");
+        assert!(!line.contains("hook-token"), "{line}");
     }
     assert!(!data.exists(), "nothing is written");
 }
