@@ -24,6 +24,7 @@ mod stages;
 mod thumbnails;
 mod types;
 mod wait;
+mod webhook;
 
 use poem::endpoint::make;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, get};
@@ -31,10 +32,12 @@ use poem_openapi::{OpenApiService, Tags};
 
 use crate::App;
 
+pub(crate) use base_url::BaseUrl;
 pub(crate) use error::ApiError;
 pub(crate) use form::MultipartForm;
 pub(crate) use route::Route;
 pub(crate) use types::ImageMetadata;
+pub(crate) use webhook::webhook_body;
 
 /// The headings of the OpenAPI document.
 #[derive(Tags)]

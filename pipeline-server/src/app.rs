@@ -14,6 +14,7 @@ use crate::admission::Admission;
 use crate::api::{self, ApiError};
 use crate::door::Door;
 use crate::events::Events;
+use crate::hooks::{self, Hooks};
 use crate::metrics::{Metrics, Now};
 use crate::runner::{Runner, Settings};
 use crate::{Config, Error, Result, model, pictures};
@@ -46,6 +47,7 @@ struct Inner {
     config: Config,
     // Before the store: the workers end, and let go of the store, before it closes.
     runner: Runner,
+    hooks: Hooks,
     store: Store,
     admission: Admission,
     door: Door,
@@ -72,7 +74,7 @@ impl App {
     /// Reads the model, and fetches it if it is one of the hub's. Call it outside of the async runtime.
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::Model`], [`Error::Hub`], [`Error::System`].
+    /// [`Error::Store`], [`Error::Model`], [`Error::Hub`], [`Error::Webhook`], [`Error::System`].
     pub fn start(config: Config) -> Result<Self> {
         let storage = storage(&config);
         let store = open(&config, &storage)?;
@@ -106,7 +108,7 @@ impl App {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::System`].
+    /// [`Error::Store`], [`Error::Webhook`], [`Error::System`].
     pub fn start_with(config: Config, captions: Option<CaptionStage>) -> Result<Self> {
         let storage = storage(&config);
         let store = open(&config, &storage)?;
@@ -136,8 +138,9 @@ impl App {
             captioner,
             deadline: config.picture_timeout,
             lease: storage.lease,
-            clock: storage.clock,
+            clock: storage.clock.clone(),
         };
+        let hooks = Hooks::start(&config, &store, &storage.clock, &metrics, &events)?;
         let (measured, told) = (Arc::clone(&metrics), Arc::clone(&events));
         let runner = Runner::start(store.clone(), pipeline, settings, measured, told)?;
         let admission = Admission::new(config.max_queue, config.clients.max_receiving_bytes);
@@ -146,6 +149,7 @@ impl App {
                 door: Door::new(&config),
                 config,
                 runner,
+                hooks,
                 store,
                 admission,
                 has_captions,
@@ -220,14 +224,17 @@ impl App {
         self.inner.runner.wait_idle().map_err(Error::Store)
     }
 
-    /// Stops the workers. A picture in work is handed back to the queue, for the next start.
+    /// Stops the workers. A picture in work is handed back to the queue, and what webhooks have still to be told stays in
+    /// the store, for the next start.
     ///
     /// # Blocking
     /// Until the last worker has ended, which is as soon as its stage looks at its [`Cx`](pipeline_core::Cx), for 10
     /// seconds at the most.
     pub fn stop(&self) {
         self.inner.events.close();
+        self.inner.hooks.interrupt();
         self.inner.runner.stop();
+        self.inner.hooks.stop();
     }
 
     pub(crate) fn runner(&self) -> &Runner {
@@ -263,6 +270,7 @@ impl App {
         let (receiving, receiving_bytes) = self.admission().receiving();
         Ok(self.metrics().render(&Now {
             queue: store.queue_len()?,
+            webhooks: store.outbox_len()?,
             // A clock that was set back makes nothing younger than it is.
             oldest: age.and_then(|age| age.try_into().ok()).unwrap_or_default(),
             receiving,
@@ -292,10 +300,12 @@ const LEASE: Duration = Duration::from_secs(60);
 fn storage(config: &Config) -> StoreConfig {
     StoreConfig {
         lease: config.picture_timeout.min(LEASE),
+        outbox: hooks::outbox(&config.webhooks),
         ..StoreConfig::default()
     }
 }
 
 fn open(config: &Config, storage: &StoreConfig) -> Result<Store> {
+    config.webhooks.check()?;
     Store::open(&config.data, storage).map_err(Error::Store)
 }

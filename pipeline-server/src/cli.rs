@@ -6,6 +6,7 @@ mod clients;
 mod command;
 mod pictures;
 mod process;
+mod webhooks;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use clients::ClientArgs;
 pub use command::{Command, CommandLine, Doctor, Health, Models};
 pub use pictures::PictureArgs;
 pub use process::{ProcessArgs, Sidecar};
+pub use webhooks::{WebhookArgs, WebhookEvent};
 
 /// The settings of a server.
 ///
@@ -105,6 +107,10 @@ pub struct Args {
     /// What clients may take of the server.
     #[command(flatten)]
     pub clients: ClientArgs,
+
+    /// Who is told when the work on a picture has ended.
+    #[command(flatten)]
+    pub webhooks: WebhookArgs,
 
     /// Form of the log lines on standard error.
     #[arg(

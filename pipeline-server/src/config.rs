@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use access::{Access, ApiKey, CorsOrigin, Role};
 pub use clients::ClientLimits;
+pub use webhooks::{WebhookSecret, WebhookUrl, Webhooks};
 
 use crate::cli::{Args, PictureArgs};
 use crate::{Error, Result};
@@ -58,6 +60,8 @@ pub struct Config {
     pub access: Access,
     /// What clients may take of the server.
     pub clients: ClientLimits,
+    /// Who is told when the work on a picture has ended.
+    pub webhooks: Webhooks,
 }
 
 impl Config {
@@ -80,6 +84,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             access: Access::default(),
             clients: ClientLimits::default(),
+            webhooks: Webhooks::default(),
         }
     }
 
@@ -102,10 +107,11 @@ impl Config {
 impl TryFrom<Args> for Config {
     type Error = Error;
 
-    /// Resolves the address and the model, and reads the API keys.
+    /// Resolves the address and the model, and reads the API keys and the secrets of webhooks.
     ///
     /// # Errors
-    /// [`Error::Listen`], [`Error::NoSuchModel`], [`Error::ApiKey`], [`Error::ApiKeysFile`] and [`Error::CorsOrigin`].
+    /// [`Error::Listen`], [`Error::NoSuchModel`], [`Error::ApiKey`], [`Error::ApiKeysFile`], [`Error::CorsOrigin`],
+    /// [`Error::Webhook`] and [`Error::WebhookSecretFile`].
     fn try_from(args: Args) -> Result<Self> {
         let config = Self {
             listen: resolve(&args.listen)?,
@@ -118,6 +124,7 @@ impl TryFrom<Args> for Config {
                 ..args.clients.into()
             },
             access: args.access.try_into()?,
+            webhooks: args.webhooks.try_into()?,
             ..Self::new(args.data)
         };
         config.with_pictures(args.pictures)

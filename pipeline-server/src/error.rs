@@ -124,6 +124,24 @@ pub enum Error {
         /// What was given.
         origin: String,
     },
+    /// A webhook, or what belongs to it, cannot be used. Neither its address nor a secret is told.
+    #[error("{place} cannot be used: {reason}")]
+    Webhook {
+        /// Where it is.
+        place: String,
+        /// What is wrong with it, and what to do.
+        reason: &'static str,
+    },
+    /// The file with the secrets of webhooks cannot be read.
+    #[error(
+        "cannot read webhook secrets from {path}: {source}; the file is set by --webhook-secret-file FILE"
+    )]
+    WebhookSecretFile {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The filter of the log cannot be read.
     #[error(
         "cannot read the log filter `{filter}`: {reason}; give a level or a filter like --log info,poem=debug"
@@ -161,6 +179,8 @@ impl Error {
             Self::ApiKey { .. } => "bad-api-key",
             Self::ApiKeysFile { .. } => "cannot-read-api-keys",
             Self::CorsOrigin { .. } => "bad-origin",
+            Self::Webhook { .. } => "bad-webhook",
+            Self::WebhookSecretFile { .. } => "cannot-read-webhook-secrets",
             Self::LogFilter { .. } => "bad-log-filter",
             Self::System { .. } => "system-failed",
         }

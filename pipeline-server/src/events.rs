@@ -3,6 +3,7 @@
 //! Publishing never waits for a listener. One that is slow, or was away for too long, is told that it has missed something
 //! and has to look at everything anew; so memory stays bounded whatever listeners do.
 
+mod bell;
 mod follower;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use pipeline_store::ImageId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+pub(crate) use bell::Bell;
 pub(crate) use follower::{Follower, News};
 
 /// How many events are kept for listeners who come back.
@@ -57,6 +59,7 @@ pub(crate) struct Events {
     ring: Mutex<Ring>,
     signal: watch::Sender<Signal>,
     streams: Arc<Semaphore>,
+    ends: Bell,
 }
 
 /// The last events. Their ids are consecutive and end with `newest`.
@@ -88,6 +91,7 @@ impl Events {
                 closed: false,
             }),
             streams: Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS))),
+            ends: Bell::default(),
         }
     }
 
@@ -101,6 +105,10 @@ impl Events {
         }
         ring.kept.push_back(Event { id, image, what });
         self.wake(id);
+        drop(ring);
+        if matches!(what, What::Done { .. }) {
+            self.ends.ring();
+        }
     }
 
     /// Tells everybody to look at everything anew: something happened, and it is not known to which pictures.
@@ -109,6 +117,13 @@ impl Events {
         ring.newest += 1;
         ring.kept.clear();
         self.wake(ring.newest);
+        drop(ring);
+        self.ends.ring();
+    }
+
+    /// Rings when work has ended.
+    pub(crate) fn ends(&self) -> &Bell {
+        &self.ends
     }
 
     /// Called with the ring locked, so that what sleepers see never goes backwards.
@@ -130,6 +145,7 @@ impl Events {
     /// Sends all listeners home, those included who are still to come.
     pub(crate) fn close(&self) {
         self.signal.send_modify(|signal| signal.closed = true);
+        self.ends.take_down();
     }
 
     /// The ring is whole after any panic.

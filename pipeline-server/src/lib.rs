@@ -11,6 +11,7 @@ mod door;
 mod error;
 mod events;
 mod health;
+mod hooks;
 mod hub;
 mod metrics;
 mod model;
@@ -28,9 +29,12 @@ mod upload;
 pub use app::App;
 pub use cli::{
     AccessArgs, Args, ClientArgs, Command, CommandLine, Doctor, Health, LogFormat, Models,
-    PictureArgs, ProcessArgs, Secret, Sidecar,
+    PictureArgs, ProcessArgs, Secret, Sidecar, WebhookArgs, WebhookEvent,
 };
-pub use config::{Access, ApiKey, ClientLimits, Config, CorsOrigin, ModelChoice, Role};
+pub use config::{
+    Access, ApiKey, ClientLimits, Config, CorsOrigin, ModelChoice, Role, WebhookSecret, WebhookUrl,
+    Webhooks,
+};
 pub use doctor::run as run_doctor;
 pub use error::{Error, Result};
 pub use health::run as run_health;

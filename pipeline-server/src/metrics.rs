@@ -23,6 +23,8 @@ const PICTURES: &str = "pipeline_pictures_total";
 const UPLOADS: &str = "pipeline_uploads_total";
 const QUEUE: &str = "pipeline_queue_length";
 const OLDEST: &str = "pipeline_queue_oldest_age_seconds";
+const WEBHOOKS: &str = "pipeline_webhooks_total";
+const WEBHOOKS_WAITING: &str = "pipeline_webhooks_waiting";
 const RECEIVING: &str = "pipeline_receiving_uploads";
 const RECEIVING_BYTES: &str = "pipeline_receiving_bytes";
 const REQUEST: &str = "pipeline_http_request_duration_seconds";
@@ -34,6 +36,7 @@ const MODEL: &str = "pipeline_model_info";
 #[derive(Debug)]
 pub(crate) struct Now {
     pub(crate) queue: u64,
+    pub(crate) webhooks: u64,
     pub(crate) oldest: Duration,
     pub(crate) receiving: u64,
     pub(crate) receiving_bytes: u64,
@@ -85,6 +88,11 @@ impl Metrics {
         self.record(|| counter!(UPLOADS, "outcome" => outcome).increment(1));
     }
 
+    /// Attempts to tell a webhook something have ended: `delivered`, `failed` if there will be another, or `given-up`.
+    pub(crate) fn webhooks(&self, outcome: &'static str, count: u64) {
+        self.record(|| counter!(WEBHOOKS, "outcome" => outcome).increment(count));
+    }
+
     /// A request was answered.
     pub(crate) fn request(
         &self,
@@ -122,6 +130,7 @@ impl Metrics {
         // Counts stay far below 2^52, where f64 is exact.
         self.record(|| {
             gauge!(QUEUE).set(now.queue as f64);
+            gauge!(WEBHOOKS_WAITING).set(now.webhooks as f64);
             gauge!(OLDEST).set(now.oldest.as_secs_f64());
             gauge!(RECEIVING).set(now.receiving as f64);
             gauge!(RECEIVING_BYTES).set(now.receiving_bytes as f64);
@@ -171,6 +180,14 @@ fn describe() {
         seconds,
         "Time since the upload of the oldest picture that waits or is in work"
     );
+    describe_counter!(
+        WEBHOOKS,
+        "Messages to webhooks, by delivery, an attempt that failed, or the end of attempts"
+    );
+    describe_gauge!(
+        WEBHOOKS_WAITING,
+        "Messages to webhooks that are not delivered yet"
+    );
     describe_gauge!(RECEIVING, "Uploads that are being received");
     describe_gauge!(
         RECEIVING_BYTES,
@@ -204,6 +221,7 @@ mod tests {
         let open = metrics.connection();
         let now = Now {
             queue: 3,
+            webhooks: 2,
             oldest: Duration::from_millis(1_500),
             receiving: 1,
             receiving_bytes: 1_000,
@@ -214,6 +232,7 @@ mod tests {
             "pipeline_stage_duration_seconds_bucket{stage=\"caption\",le=\"0.1\"} 1001",
             "pipeline_http_request_duration_seconds_count{method=\"other\",route=\"/api/images/{image_id}\",status=\"404\"} 1",
             "pipeline_queue_length 3",
+            "pipeline_webhooks_waiting 2",
             "pipeline_queue_oldest_age_seconds 1.5",
             "pipeline_receiving_bytes 1000",
             "pipeline_http_connections 1",

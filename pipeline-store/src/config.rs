@@ -29,6 +29,29 @@ pub struct StoreConfig {
     pub lease: Duration,
     /// The clock of the leases; a steady one unless set.
     pub clock: Clock,
+    /// Who is told of the ends of work; nobody unless set.
+    pub outbox: Outbox,
+}
+
+/// Who is told of the ends of work. Messages wait in the store until [`Store::message_ended`](crate::Store::message_ended).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbox {
+    /// A name for each receiver, the same from one start to the next; none unless set.
+    pub receivers: Vec<String>,
+    /// Whether they are told of work that succeeded; they are unless set.
+    pub successes: bool,
+    /// Whether they are told of work that failed; they are unless set.
+    pub failures: bool,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            receivers: Vec::new(),
+            successes: true,
+            failures: true,
+        }
+    }
 }
 
 impl Default for StoreConfig {
@@ -38,6 +61,7 @@ impl Default for StoreConfig {
             readers: NonZeroUsize::new(4).expect("4 is not 0"),
             lease: Duration::from_secs(60),
             clock: Clock::default(),
+            outbox: Outbox::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod intake;
 mod jobs;
 mod keys;
 mod model;
+mod outbox;
 mod read;
 mod schema;
 mod stages;
@@ -25,15 +26,15 @@ mod store;
 mod upload;
 
 pub use clock::Clock;
-pub use config::StoreConfig;
+pub use config::{Outbox, StoreConfig};
 pub use error::{Error, Result};
 #[cfg(feature = "fail-points")]
 pub use fail_point::fail_point;
 pub use id::{Cursor, ImageId, ParseError};
 pub use model::{
     CaptionRecord, CaptionSource, CaptionerId, Filter, ImageRecord, ImageState, Job, Listing,
-    MinuteStats, Outcome, Page, Partial, Reprocessed, Similar, StageName, StageRecord, StageState,
-    StageStats, Stages, Stats, Status, ThumbnailInfo,
+    Message, MinuteStats, Outcome, Page, Partial, Reprocessed, Similar, StageName, StageRecord,
+    StageState, StageStats, Stages, Stats, Status, ThumbnailInfo,
 };
 pub use store::{Kept, Reused, Store};
 pub use upload::Upload;

@@ -2,6 +2,7 @@
 
 mod caption;
 mod filter;
+mod message;
 mod stage;
 
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ use crate::{Cursor, ImageId};
 pub use caption::{CaptionRecord, CaptionSource, CaptionerId};
 pub(crate) use filter::hash_of;
 pub use filter::{Filter, Reprocessed, Similar, Status};
+pub use message::Message;
 pub use stage::{MinuteStats, StageName, StageRecord, StageState, StageStats, Stages};
 
 /// An image as the store knows it.

@@ -12,6 +12,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_init.sql")),
     M::up(include_str!("../migrations/0002_leases.sql")),
     M::up(include_str!("../migrations/0003_find.sql")).foreign_key_check(),
+    M::up(include_str!("../migrations/0004_outbox.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -136,6 +137,8 @@ mod tests {
                 "table jobs on jobs",
                 "index jobs_queued on jobs",
                 "index jobs_running on jobs",
+                "table outbox on outbox",
+                "index outbox_by_turn on outbox",
                 "table stages on stages",
                 "table thumbnails on thumbnails",
                 "table upload_keys on upload_keys",

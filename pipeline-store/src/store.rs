@@ -4,6 +4,7 @@ mod captions;
 mod early;
 mod find;
 mod mend;
+mod outbox;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -25,8 +26,8 @@ use crate::intake::Intake;
 use crate::keys::Known;
 use crate::upload::Received;
 use crate::{
-    Clock, Error, Filter, ImageId, ImageRecord, Listing, Page, Result, Stats, StoreConfig, Upload,
-    images, keys, read, stats,
+    Clock, Error, Filter, ImageId, ImageRecord, Listing, Outbox, Page, Result, Stats, StoreConfig,
+    Upload, images, keys, read, stats,
 };
 
 pub use early::{Kept, Reused};
@@ -88,6 +89,7 @@ struct Inner {
     intake: Intake,
     lease: Duration,
     clock: Clock,
+    outbox: Outbox,
     // Last, since fields are dropped in order: the folder is free when the database is closed.
     _lock: File,
 }
@@ -135,6 +137,7 @@ impl Store {
                 intake: Intake::default(),
                 lease: config.lease,
                 clock: config.clock.clone(),
+                outbox: config.outbox.clone(),
                 _lock: lock,
             }),
         };

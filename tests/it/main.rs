@@ -29,6 +29,8 @@ mod page;
 mod pictures;
 mod processing;
 mod rates;
+#[path = "../http/receiver.rs"]
+mod receiver;
 mod reference;
 mod service;
 mod slow;
@@ -40,4 +42,5 @@ mod thumbnails;
 mod tiny_reference;
 mod torch_file;
 mod upload;
+mod webhooks;
 mod wire;

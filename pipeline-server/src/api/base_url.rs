@@ -16,6 +16,11 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub(crate) struct BaseUrl(String);
 
 impl BaseUrl {
+    /// Where no request says it: the one that was set, or none, which leaves paths.
+    pub(crate) fn fixed(url: Option<&str>) -> Self {
+        Self(url.unwrap_or_default().trim_end_matches('/').to_owned())
+    }
+
     /// The URL of `path`, which starts with a slash.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.0)

@@ -247,7 +247,7 @@ impl Feed {
 /// The data of an event. Empty for `reset`.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none, rename = "Event")]
-struct EventBody {
+pub(super) struct EventBody {
     /// The picture's id.
     image_id: Option<String>,
     /// Where the picture is on its way; absent once it is deleted.
@@ -262,7 +262,7 @@ struct EventBody {
 
 impl EventBody {
     /// The event's name and data.
-    fn new(event: Event, image: Option<Image>) -> (&'static str, Self) {
+    pub(super) fn new(event: Event, image: Option<Image>) -> (&'static str, Self) {
         let mut body = Self {
             image_id: Some(event.image.to_string()),
             status: Some(Status::Processing),

@@ -41,7 +41,7 @@ fn no_log_and_no_help_has_a_key() {
         .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(
-        help.contains("PIPELINE_API_KEY") && !help.contains("secret"),
+        help.contains("PIPELINE_API_KEY") && !help.contains(KEY),
         "{help}"
     );
 }

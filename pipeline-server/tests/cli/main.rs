@@ -16,7 +16,10 @@ mod log;
 mod models;
 mod open_files;
 mod process;
+#[path = "../../../tests/http/receiver.rs"]
+mod receiver;
 #[cfg(target_os = "linux")]
 mod soak;
 mod stop;
 mod usage;
+mod webhooks;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Inner, MAX_ATTEMPTS, Store};
-use crate::{ImageId, Result, images, jobs};
+use crate::{ImageId, Result, images, jobs, outbox};
 
 impl Store {
     /// Takes images from workers whose leases have run out: they wait again at their old places, or fail with the code
@@ -43,7 +43,9 @@ impl Store {
         message: &str,
     ) -> Result<usize> {
         const OP: &str = "take back interrupted work";
-        let Inner { db, .. } = &*self.inner;
+        let Inner {
+            db, outbox, clock, ..
+        } = &*self.inner;
         // Most of the time there is nothing to do, and nothing to wait for the writer for.
         if db.read(OP, |tx| jobs::ending(tx, now))? == 0 {
             return Ok(0);
@@ -52,6 +54,7 @@ impl Store {
             let ended = jobs::end_leases(tx, now, MAX_ATTEMPTS)?;
             for (seq, claim) in &ended.given_up {
                 images::fail(tx, *seq, *claim, code, message, None)?;
+                outbox::add(tx, outbox, *seq, false, clock.now())?;
             }
             Ok(ended.given_up.len() + ended.waiting)
         })

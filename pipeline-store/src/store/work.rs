@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Inner, MAX_ATTEMPTS, Store};
 use crate::fail_point::fail_point;
-use crate::{Error, Job, Outcome, Result, StageName, images, jobs, stages};
+use crate::{Error, Job, Outcome, Result, StageName, images, jobs, outbox, stages};
 
 impl Store {
     /// Claims the oldest image that waits; `None` if none does. `worker` says who has it, for people who look into the
@@ -122,7 +122,13 @@ impl Store {
     /// job is still the caller's.
     pub fn complete(&self, job: &Job, outcome: &Outcome<'_>, took: Duration) -> Result<()> {
         const OP: &str = "store a result";
-        let Inner { db, blobs, .. } = &*self.inner;
+        let Inner {
+            db,
+            blobs,
+            outbox,
+            clock,
+            ..
+        } = &*self.inner;
         let (held, kept) = db.read(OP, |tx| {
             let kept = stages::is_done(tx, job.seq, StageName::Thumbnails)?;
             Ok((jobs::is_held(tx, job)?, kept))
@@ -137,6 +143,7 @@ impl Store {
                 if held {
                     images::add_thumbnails(tx, job.seq, thumbnails, &files)?;
                     finish(tx, job, outcome, took)?;
+                    outbox::add(tx, outbox, job.seq, true, clock.now())?;
                 }
                 Ok(held)
             })?;
@@ -170,10 +177,14 @@ impl Store {
     /// # Errors
     /// As [`Store::complete`].
     pub fn fail(&self, job: &Job, code: &str, message: &str, took: Duration) -> Result<()> {
-        let ended = self.inner.db.write("store a failure", |tx| {
+        let Inner {
+            db, outbox, clock, ..
+        } = &*self.inner;
+        let ended = db.write("store a failure", |tx| {
             let held = jobs::finish(tx, job)?;
             if held {
                 images::fail(tx, job.seq, job.claim, code, message, Some(took))?;
+                outbox::add(tx, outbox, job.seq, false, clock.now())?;
             }
             Ok(held)
         })?;

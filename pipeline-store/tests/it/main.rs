@@ -12,6 +12,7 @@ mod files;
 mod find;
 mod leases;
 mod migration;
+mod outbox;
 mod recovery;
 mod repeat;
 mod support;
