@@ -34,6 +34,19 @@ pub struct StoreConfig {
 }
 
 /// Who is told of the ends of work. Messages wait in the store until [`Store::message_ended`](crate::Store::message_ended).
+///
+/// ```
+/// use pipeline_store::{Outbox, Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let outbox = Outbox { receivers: vec!["archive".into()], ..Outbox::default() };
+/// let store = Store::open(folder.path(), &StoreConfig { outbox, ..StoreConfig::default() })?;
+/// # store.accept(store.begin_upload()?, "cat.jpg")?;
+/// # let job = store.claim("worker-1")?.expect("one image waits");
+/// # store.fail(&job, "corrupt", "it is empty", std::time::Duration::ZERO)?;
+/// assert!(store.next_message("archive")?.is_some_and(|message| !message.success));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbox {
     /// A name for each receiver, the same from one start to the next; none unless set.

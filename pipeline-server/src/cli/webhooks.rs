@@ -8,6 +8,23 @@ use clap::{Args, ValueEnum};
 use super::Secret;
 
 /// Who is told when the work on a picture has ended.
+#[cfg_attr(
+    doc,
+    doc = r#"
+
+```
+use clap::Parser;
+use pipeline_server::{Args, Config};
+
+let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+let url = "https://hooks.example/pictures";
+let args = Args::parse_from(["my-server", "--webhook", url, "--webhook-secret", secret]);
+assert_eq!(args.webhooks.webhook[0].reveal(), url);
+assert_eq!(Config::try_from(args)?.webhooks.secrets, [secret.parse()?]);
+# Ok::<(), pipeline_server::Error>(())
+```
+"#
+)]
 #[derive(Debug, Clone, Args)]
 pub struct WebhookArgs {
     /// Address that gets a POST when the work on a picture has ended. May be given several times, or as a list with
@@ -60,6 +77,14 @@ pub struct WebhookArgs {
 }
 
 /// How the work on a picture may end.
+///
+/// ```
+/// use clap::Parser;
+/// use pipeline_server::{Args, WebhookEvent};
+///
+/// let args = Args::parse_from(["my-server", "--webhook-events", "failed"]);
+/// assert_eq!(args.webhooks.webhook_events, [WebhookEvent::Failed]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WebhookEvent {
     /// With a result.

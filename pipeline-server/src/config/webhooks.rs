@@ -26,6 +26,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Who is told when the work on a picture has ended. The default tells nobody.
+///
+/// ```
+/// use pipeline_server::{Config, Webhooks};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let mut config = Config::new(folder.path());
+/// config.webhooks.urls = vec!["https://hooks.example/pictures".parse()?];
+/// config.webhooks.secrets = vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?];
+/// config.webhooks.successes = false;
+/// assert_ne!(config.webhooks, Webhooks::default());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Webhooks {
@@ -202,6 +214,12 @@ impl Parts {
 }
 
 /// What messages are signed with, written `whsec_` and 24 to 64 bytes in base64. It is never shown.
+///
+/// ```
+/// let secret: pipeline_server::WebhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+/// assert!(!format!("{secret:?}").contains("MfKQ"));
+/// # Ok::<_, pipeline_server::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSecret(Vec<u8>);
 

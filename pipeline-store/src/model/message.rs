@@ -5,6 +5,16 @@ use jiff::Timestamp;
 use crate::ImageId;
 
 /// A message that waits in the outbox for one receiver: the work on an image has ended.
+///
+/// ```
+/// use pipeline_store::Message;
+///
+/// /// What to log of it.
+/// fn line(message: &Message) -> String {
+///     let end = if message.success { "done" } else { "failed" };
+///     format!("{}: picture {} is {end}, told after {} failures", message.id, message.image, message.attempts)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
