@@ -42,7 +42,9 @@ fn every_end_is_told_with_the_envelope_of_the_interface() {
     let receiver = Receiver::with(&["200 OK"]);
     let server = Server::with(tell(&[&receiver]), captions());
     let id = server.accept(PHOTO);
-    let told: Value = serde_json::from_str(&receiver.told().body).unwrap();
+    let message = receiver.told();
+    assert_eq!(message.request(), "POST /told HTTP/1.1");
+    let told: Value = serde_json::from_str(&message.body).unwrap();
     assert_eq!(told["data"]["status"], "success");
     let mut envelope = server.envelope(&id);
     // No request says what host this server has, so links are paths.
