@@ -78,7 +78,7 @@ impl App {
     pub fn start(config: Config) -> Result<Self> {
         let storage = storage(&config);
         let store = open(&config, &storage)?;
-        let captions = model::load(&config.model)?;
+        let captions = model::load(&config.model, config.precision)?;
         Self::assemble(config, store, storage, captions)
     }
 

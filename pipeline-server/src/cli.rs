@@ -152,6 +152,7 @@ pub enum LogFormat {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use pipeline_core::Precision;
 
     use super::*;
 
@@ -189,6 +190,7 @@ mod tests {
         assert_eq!(args.listen, "127.0.0.1:8000");
         assert_eq!(args.data, PathBuf::from("./data"));
         assert_eq!(args.pictures.model, "tiny");
+        assert_eq!(args.pictures.precision, Precision::Full);
         assert_eq!(args.pictures.max_upload_bytes, 67_108_864);
         assert!(!args.strict_uploads && !args.pictures.optional_captions);
         assert!(args.trusted_proxy.is_empty());

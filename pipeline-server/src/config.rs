@@ -15,6 +15,8 @@ pub use access::{Access, ApiKey, CorsOrigin, Role};
 pub use clients::ClientLimits;
 pub use webhooks::{WebhookSecret, WebhookUrl, Webhooks};
 
+use pipeline_core::Precision;
+
 use crate::cli::{Args, PictureArgs};
 use crate::{Error, Result};
 
@@ -33,6 +35,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The captioning model. Default: the one that is built in.
     pub model: ModelChoice,
+    /// What captions are computed with. Default: 32-bit floating point.
+    pub precision: Precision,
     /// The largest picture that is accepted, in bytes. Default: 64 MiB.
     pub max_upload_bytes: u64,
     /// The most pictures waiting or in work. Default: 10,000.
@@ -71,6 +75,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             data: data.into(),
             model: ModelChoice::Tiny,
+            precision: Precision::Full,
             max_upload_bytes: 64 << 20,
             max_queue: 10_000,
             workers: cores(),
@@ -92,6 +97,7 @@ impl Config {
     pub(crate) fn with_pictures(self, args: PictureArgs) -> Result<Self> {
         Ok(Self {
             model: args.model.parse()?,
+            precision: args.precision,
             max_upload_bytes: args.max_upload_bytes,
             workers: args.workers.unwrap_or_else(cores),
             picture_timeout: Duration::from_secs(args.picture_timeout),

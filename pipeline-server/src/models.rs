@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use pipeline_core::Precision;
 use sha1::{Digest as _, Sha1};
 use sha2::{Digest as _, Sha256};
 
@@ -114,7 +115,7 @@ fn verify(names: &[String], out: &mut impl Write) -> Result<bool> {
                 writeln!(out, "{name}: {file}: {}", state.words(&path)).map_err(unwritten)?;
             }
         }
-        let loaded = match model::load(&choice) {
+        let loaded = match model::load(&choice, Precision::Full) {
             Ok(_) => "it loads".to_owned(),
             Err(error) => {
                 sound = false;

@@ -86,7 +86,7 @@ pub fn run(args: &ProcessArgs, out: &mut dyn Write) -> Result<Ending> {
     let config = Config::new("").with_pictures(args.pictures.clone())?;
     let thumbnails = args.thumbnails.as_deref().map(folder).transpose()?;
     let journal = open_journal(args)?;
-    let captions = model::load(&config.model)?;
+    let captions = model::load(&config.model, config.precision)?;
     let output = Output {
         sidecar: args.sidecar,
         overwrite: args.overwrite,
@@ -280,9 +280,10 @@ fn folder(path: &Path) -> Result<PathBuf> {
 /// All that decides about what a finished file leaves behind. A file that was done with other settings is done again.
 fn settings(args: &ProcessArgs, thumbnails: Option<&Path>) -> String {
     format!(
-        "{} model={} optional_captions={} show_location={} sidecar={} thumbnails={}",
+        "{} model={} precision={:?} optional_captions={} show_location={} sidecar={} thumbnails={}",
         env!("CARGO_PKG_VERSION"),
         args.pictures.model,
+        args.pictures.precision,
         args.pictures.optional_captions,
         args.pictures.show_location,
         args.sidecar.map_or("none", |form| form.extension()),

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use pipeline_core::Precision;
 
 /// What is done with each picture.
 #[cfg_attr(
@@ -30,6 +31,17 @@ pub struct PictureArgs {
         default_value = "tiny"
     )]
     pub model: String,
+
+    /// What captions are computed with: `full` is 32-bit floating point, `fast` 16-bit integers, in less time and memory,
+    /// for captions that differ now and then.
+    #[arg(
+        long,
+        env = "PIPELINE_PRECISION",
+        value_name = "PRECISION",
+        default_value = "full",
+        value_parser = precision()
+    )]
+    pub precision: Precision,
 
     /// Largest picture that is accepted, in bytes; a server answers a larger one with status 413. The default is 64 MiB.
     #[arg(
@@ -85,4 +97,12 @@ pub struct PictureArgs {
     /// Show the place that a camera wrote into a picture. It is never part of a thumbnail.
     #[arg(long, env = "PIPELINE_SHOW_LOCATION", value_parser = BoolishValueParser::new())]
     pub show_location: bool,
+}
+
+/// Reads a precision. The type is the core's, which knows no command line.
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(["full", "fast"]).map(|name| match &*name {
+        "fast" => Precision::Fast,
+        _ => Precision::Full,
+    })
 }
