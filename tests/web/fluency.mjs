@@ -95,6 +95,6 @@ console.log(`a picture opens within ${opened.toFixed(0)} ms`);
 await browser.stop();
 await server.stop();
 await rm(folder, { recursive: true, force: true });
-if (paint > 2000 || worst > 200 || nodes > 2000) {
+if (paint > 2000 || at(0.5) > 100 || worst > 500 || nodes > 2000) {
   fail("the page is not fluent");
 }
