@@ -13,7 +13,7 @@ ends a round after that many uploads, for a look whether everything runs.
 import argparse, asyncio, itertools, os, pathlib, re, statistics, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+TARGET = pathlib.Path(subprocess.run([ROOT / ".ci/target"], check=True, capture_output=True, text=True).stdout.strip())
 NAMES = ("ours", "reference")
 # The length of what follows each picture, behind its end, so that no two are the same and none is spared the work.
 NUMBER = 8
