@@ -8,6 +8,7 @@ mod error;
 mod exif;
 mod fingerprint;
 mod header;
+mod libjpeg;
 mod limits;
 mod metadata;
 mod pipeline;

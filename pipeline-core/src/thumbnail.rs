@@ -1,14 +1,15 @@
 //! Small JPEG copies.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
+use mozjpeg::{ColorSpace, Compress};
 use serde::{Serialize, Serializer};
 
 use crate::error::SharedError;
 use crate::resize::bicubic;
-use crate::{Cx, Decoded, Error, Result, Stage};
+use crate::{Cx, Decoded, Error, Result, Stage, libjpeg};
 
 /// A thumbnail that is wanted.
 ///
@@ -145,22 +146,22 @@ fn thumbnail(picture: &Decoded, spec: &ThumbnailSpec) -> Result<Thumbnail, Share
     })
 }
 
+/// The file that libjpeg-turbo, and so Pillow, writes of these pixels: 4:2:0 at every quality, with the shortest codes.
 fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Result<Vec<u8>, SharedError> {
-    let side = |pixels: u32| u16::try_from(pixels).map_err(shared);
-    let mut jpeg = Vec::new();
-    let mut encoder = Encoder::new(&mut jpeg, quality);
-    // The averaging 4:2:0 that libjpeg, and so Pillow, uses at every quality.
-    encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
-    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    encoder.set_optimized_huffman_tables(true);
-    encoder
-        .encode(rgb, side(width)?, side(height)?, ColorType::Rgb)
-        .map_err(shared)?;
-    Ok(jpeg)
-}
-
-fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SharedError {
-    Arc::new(error)
+    let write = || {
+        let mut file = Compress::new(ColorSpace::JCS_RGB);
+        // Without the smaller quantisation and the scans of mozjpeg, which take many times as long.
+        file.set_fastest_defaults();
+        file.set_size(width as usize, height as usize);
+        file.set_quality(quality.into());
+        file.set_optimize_coding(true);
+        let mut rows = file.start_compress(Vec::new())?;
+        rows.write_scanlines(rgb)?;
+        rows.finish()
+    };
+    libjpeg::catch(write)
+        .map_err(Box::<dyn StdError + Send + Sync>::from)?
+        .map_err(|error| Arc::new(error) as SharedError)
 }
 
 /// The size of a `width` × `height` picture fitted into a square of side `side`, by the rule of Pillow's `thumbnail`:
@@ -262,5 +263,16 @@ mod tests {
                 .iter()
                 .all(|t| t.jpeg.starts_with(b"\xff\xd8\xff"))
         );
+    }
+
+    #[test]
+    fn what_jpeg_cannot_hold_is_an_error() {
+        for (width, height) in [(0, 0), (70_000, 1)] {
+            let stage = ThumbnailStage::new([ThumbnailSpec::new("huge", 80_000)]);
+            let error = stage
+                .run(&Decoded::from(RgbImage::new(width, height)), &Cx::none())
+                .unwrap_err();
+            assert!(matches!(error, Error::Thumbnail { .. }), "{error:?}");
+        }
     }
 }

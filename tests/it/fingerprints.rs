@@ -154,6 +154,34 @@ fn shrinking_while_decoding_keeps_the_hashes() {
 }
 
 #[test]
+fn placeholders_of_all_shapes_are_those_of_the_crate() {
+    let mut digits = (0, 0);
+    for (width, height) in (1..=100).flat_map(|side| [(side, 100), (100, side), (side, side)]) {
+        // Nothing in it is even: a frequency of nothing is half-way between two digits.
+        let picture = RgbImage::from_fn(width, height, |x, y| {
+            Rgb([3, 5, 11]
+                .map(|n| (x * x * n + y * y * (n + 1) + x * y + 9 * y) as u8 / 2 + n as u8))
+        });
+        let rgba: Vec<u8> = picture
+            .pixels()
+            .flat_map(|p| [p[0], p[1], p[2], 255])
+            .collect();
+        let theirs = thumbhash::rgba_to_thumb_hash(width as usize, height as usize, &rgba);
+        let ours = hash(&picture).thumbhash.as_bytes().to_vec();
+        assert_eq!(ours.len(), theirs.len(), "{width}×{height}");
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            for (ours, theirs) in [(ours & 15, theirs & 15), (ours >> 4, theirs >> 4)] {
+                assert!(ours.abs_diff(theirs) <= 1, "{width}×{height}");
+                digits.0 += 1;
+                digits.1 += usize::from(ours != theirs);
+            }
+        }
+    }
+    // The crate's sums are longer and less exact, which decides what is nearly half.
+    assert!(digits.1 * 1_000 <= digits.0, "{digits:?}");
+}
+
+#[test]
 fn a_placeholder_has_the_colours_and_the_shape_of_its_picture() {
     let picture = RgbImage::from_fn(90, 60, |x, _| {
         Rgb(if x < 45 { [220, 40, 30] } else { [20, 60, 200] })

@@ -4,7 +4,6 @@
 //! and jpeg-decoder refuses some sampling factors; neither gives the pixels that Pillow gives.
 
 use std::io::{self, BufRead, Read};
-use std::panic::catch_unwind;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use mozjpeg::{ColorSpace, ColorSpaceExt, Decompress};
@@ -12,7 +11,7 @@ use mozjpeg::{ColorSpace, ColorSpaceExt, Decompress};
 use super::color::{self, Cmyk};
 use super::{Decode, Detail, Stored, Watch};
 use crate::header::{Header, Scans};
-use crate::{Cx, Error, Format, LimitName, Result, limits};
+use crate::{Cx, Error, Format, LimitName, Result, libjpeg, limits};
 
 pub(super) fn decode(bytes: &[u8], header: &Header<'_>, stage: &Decode, cx: &Cx) -> Result<Stored> {
     // Where the header has no size, libjpeg says what is wrong with it.
@@ -24,7 +23,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header<'_>, stage: &Decode, cx: &Cx)
     let shrink = shrink(full_size, stage.detail);
     let (memory, watch) = stage.admit(memory_bytes(full_size, shrink, &scans), cx)?;
 
-    let decoded = with_libjpeg(|| {
+    let decoded = libjpeg::catch(|| {
         let mut file = Decompress::new_reader(WholeFile::new(bytes, &scans, &watch))
             .map_err(|e| Error::decode(Format::Jpeg, e))?;
         // JPEG writes each side in 16 bits.
@@ -55,7 +54,8 @@ pub(super) fn decode(bytes: &[u8], header: &Header<'_>, stage: &Decode, cx: &Cx)
                 Ok(color::to_srgb(DynamicImage::ImageRgb8(rgb), icc))
             }
         }
-    });
+    })
+    .unwrap_or_else(|message| Err(from_libjpeg(&message)));
     // First, since libjpeg calls it a damaged file when it is told to stop.
     watch.check()?;
     Ok(Stored {
@@ -88,16 +88,6 @@ fn shrink((width, height): (u32, u32), detail: Option<Detail>) -> u8 {
         })
     };
     [8, 4, 2].into_iter().find(enough).unwrap_or(1)
-}
-
-/// libjpeg reports an error by unwinding with its message; this makes an [`Error`] of it.
-fn with_libjpeg<T>(work: impl FnOnce() -> Result<T> + std::panic::UnwindSafe) -> Result<T> {
-    catch_unwind(work).unwrap_or_else(|panic| match panic.downcast::<String>() {
-        Ok(message) => Err(from_libjpeg(
-            message.trim_start_matches("libjpeg fatal error: "),
-        )),
-        Err(foreign) => std::panic::resume_unwind(foreign),
-    })
 }
 
 fn from_libjpeg(message: &str) -> Error {
