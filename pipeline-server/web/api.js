@@ -2,6 +2,8 @@
 
 const root = new URL(".", document.baseURI);
 const KEPT_KEY = "pipeline-key";
+/** How often a picture is tried again, after one second, two, four and so on; after that when the server has come back. */
+const PICTURE_TRIES = 6;
 
 /** Why a request was not answered as hoped. `status` is 0 when there was no answer at all. */
 export class Problem extends Error {
@@ -110,26 +112,63 @@ export async function abilities() {
   };
 }
 
-/** Shows a picture of the server in `img`. Returns a function that gives it up. */
+/** What tries again, for each picture that did not come. */
+const missing = new Set();
+
+/** Tries again to show all pictures that did not come: the server has come back. */
+export function showMissing() {
+  missing.forEach((again) => again());
+}
+
+/** Shows a picture of the server in `img`, trying again for a while if it does not come. Returns what gives it up. */
 export function show(img, path) {
-  if (!hasKey()) {
-    img.src = address(path);
-    return () => img.removeAttribute("src");
-  }
   const stop = new AbortController();
+  let tries = 0;
   let url;
-  call(path, { signal: stop.signal })
-    .then((response) => response.blob())
-    .then((blob) => {
-      url = URL.createObjectURL(blob);
-      img.src = url;
-    })
-    .catch(() => {
-      // A picture that does not come leaves its placeholder.
-    });
+  let timer;
+  const load = async () => {
+    missing.delete(again);
+    try {
+      url = hasKey()
+        ? URL.createObjectURL(await (await call(path, { signal: stop.signal })).blob())
+        : address(path);
+      await fill(img, url, stop.signal);
+    } catch (problem) {
+      if (stop.signal.aborted) {
+        return;
+      }
+      // What is broken is not shown: the placeholder is.
+      img.removeAttribute("src");
+      URL.revokeObjectURL(url);
+      missing.add(again);
+      if (tries < PICTURE_TRIES) {
+        timer = setTimeout(load, (problem.retryAfter || 2 ** tries) * 1000);
+        tries += 1;
+      }
+    }
+  };
+  const again = () => {
+    clearTimeout(timer);
+    tries = 0;
+    load();
+  };
+  load();
   return () => {
     stop.abort();
+    clearTimeout(timer);
+    missing.delete(again);
     img.removeAttribute("src");
     URL.revokeObjectURL(url);
   };
+}
+
+/** Puts a picture into `img`; an `<img>` does not say why one did not come. */
+function fill(img, url, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const options = { signal, once: true };
+    img.addEventListener("load", resolve, options);
+    img.addEventListener("error", () => reject(new Problem("The picture did not come.")), options);
+    img.src = url;
+  });
 }

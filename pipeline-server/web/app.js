@@ -1,6 +1,6 @@
 // Puts the page together.
 
-import { abilities, askWith } from "./api.js";
+import { abilities, askWith, showMissing } from "./api.js";
 import { Detail } from "./detail.js";
 import { follow, rest } from "./feed.js";
 import { Grid } from "./grid.js";
@@ -42,10 +42,11 @@ const list = new List((id) => {
   }
   detail?.changed(id);
   drawAround();
+  drawNotice();
 });
 const grid = new Grid(find("grid"), list, (id) => detail?.open(id));
 const statistics = new Statistics();
-const state = { feed: true, queue: null, loaded: false, problem: "" };
+const state = { feed: true, queue: null };
 new Uploads({
   tell,
   onState(queue) {
@@ -56,8 +57,8 @@ new Uploads({
 
 /** What stands around the grid. */
 function drawAround() {
-  find("count").textContent = state.loaded && list.total ? number(list.total) : "";
-  const isEmpty = state.loaded && !list.total && !list.held.length;
+  find("count").textContent = list.isLoaded && list.total ? number(list.total) : "";
+  const isEmpty = list.isLoaded && !list.problem && !list.total && !list.held.length;
   find("empty").hidden = !isEmpty;
   find("empty-title").textContent = list.isFiltered ? "Nothing found" : "No pictures yet";
   find("empty-text").textContent = list.isFiltered
@@ -71,7 +72,7 @@ function drawAround() {
 function drawNotice() {
   const waiting = state.queue?.waiting ?? 0;
   const isLost = !state.feed || state.queue?.held === "lost";
-  let text = state.problem;
+  let text = list.problem?.message ?? "";
   if (isLost) {
     text = "The server cannot be reached. The page goes on by itself as soon as it is back.";
     if (waiting) {
@@ -85,18 +86,6 @@ function drawNotice() {
   }
 }
 
-async function reload() {
-  try {
-    await list.reload();
-    state.loaded = true;
-    state.problem = "";
-  } catch (problem) {
-    state.problem = problem.message;
-  }
-  drawNotice();
-  drawAround();
-}
-
 function searchAndFilter(can) {
   const PATH = "/api/images";
   find("search").hidden = !can.takes(PATH, "q");
@@ -104,13 +93,10 @@ function searchAndFilter(can) {
   let timer;
   const change = async (filter) => {
     scrollTo({ top: 0 });
-    try {
-      await list.setFilter(filter);
+    // The notice says to everybody why it did not work out.
+    if (await list.setFilter(filter)) {
       tell(many(list.total, "picture"));
-    } catch (problem) {
-      tell(problem.message);
     }
-    drawAround();
   };
   const search = () => {
     clearTimeout(timer);
@@ -171,6 +157,7 @@ async function start() {
   follow({
     onEvent(name, data) {
       list.apply(name, data);
+      detail?.happened(name, data);
       statistics.changed();
       if (name === "done" && data.status === "failed") {
         tell("A picture has failed.");
@@ -179,9 +166,10 @@ async function start() {
     onState(isConnected) {
       state.feed = isConnected;
       drawNotice();
-      // The first time; after that the feed itself says when something was missed.
-      if (isConnected && !state.loaded) {
-        reload();
+      list.reached(isConnected);
+      if (isConnected) {
+        detail?.reached();
+        showMissing();
       }
     },
   });

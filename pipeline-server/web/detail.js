@@ -2,7 +2,8 @@
 
 import { address, call, hasKey, json, send, show } from "./api.js";
 import { drawThumbHash } from "./thumbhash.js";
-import { bytes, caption, exposure, failure, milliseconds, number, progress, stage, when } from "./words.js";
+import { bytes, caption, exposure, failure, number, progress, score, source } from "./words.js";
+import { stage, stageState, warning, when } from "./words.js";
 
 const ONE = "/api/images/{image_id}";
 const find = (id) => document.getElementById(id);
@@ -14,6 +15,10 @@ export class Detail {
   #grid;
   #tell;
   #id = "";
+  /** What is known about it. The list need not have it: it may be old, or not among those that are searched for. */
+  #image = null;
+  /** How many events have told of pictures shown here. */
+  #told = 0;
   #giveUp = () => {};
   #shownPicture = "";
 
@@ -48,7 +53,9 @@ export class Detail {
     });
     this.#dialog.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (step && !event.target.closest("textarea, .row")) {
+      // With other keys held it is the browser's: back and forward, for one.
+      const isPlain = !event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+      if (step && isPlain && !event.target.closest("textarea, .row")) {
         event.preventDefault();
         this.#step(step);
       }
@@ -58,10 +65,10 @@ export class Detail {
   /** Opens the picture, and leaves its address in the address bar. */
   open(id) {
     this.#id = id;
+    this.#image = this.#list.get(id) ?? null;
     this.#shownPicture = "";
     this.#edit(false);
     this.#confirm(false);
-    this.#problem("");
     this.#draw();
     if (!this.#dialog.open) {
       this.#dialog.showModal();
@@ -71,30 +78,42 @@ export class Detail {
     this.#load();
   }
 
-  /** The picture has changed. */
+  /** The list has changed, or one picture in it. */
   changed(id) {
-    if (this.#dialog.open && (!id || id === this.#id)) {
-      if (this.#list.get(this.#id)) {
-        this.#draw();
-      } else if (id) {
-        this.#dialog.close();
-      }
+    if (this.#dialog.open) {
+      this.#image = this.#list.get(this.#id) ?? this.#image;
+      id && id !== this.#id ? this.#drawSteps() : this.#draw();
     }
   }
 
-  get #image() {
-    return this.#list.get(this.#id);
+  /** Takes in an event: those of pictures that are not in the list are of no use to the list. */
+  happened(name, { image_id: id, envelope }) {
+    if (!this.#dialog.open || (id && id !== this.#id)) {
+      return;
+    }
+    if (name === "deleted") {
+      this.#dialog.close();
+    } else if (envelope) {
+      this.#told += 1;
+      this.#take(envelope);
+    } else if (name !== "stage") {
+      this.#load();
+    }
+  }
+
+  /** The server has come back. */
+  reached() {
+    if (this.#dialog.open && !this.#image) {
+      this.#load();
+    }
   }
 
   /** Asks for the newest state: a picture may be opened by its address alone. */
   async #load() {
     const id = this.#id;
+    this.#problem("");
     try {
-      const image = await json(`api/images/${id}`, { cache: "no-store" });
-      this.#list.put(image, false);
-      if (id === this.#id) {
-        this.#draw(this.#image ?? image);
-      }
+      await this.#answer(json(`api/images/${id}`, { cache: "no-store" }));
     } catch (problem) {
       if (id === this.#id) {
         this.#problem(problem.message);
@@ -102,7 +121,28 @@ export class Detail {
     }
   }
 
-  #draw(image = this.#image) {
+  /** Takes in the answer to a request, unless events have overtaken it. */
+  async #answer(asked) {
+    const told = this.#told;
+    const envelope = await asked;
+    if (told === this.#told) {
+      this.#take(envelope);
+    }
+  }
+
+  /** Takes in a newer state of the picture, or of one that was shown when it was asked for. */
+  #take(envelope) {
+    this.#list.put(envelope, false);
+    if (envelope.data.image_id === this.#id) {
+      this.#image = this.#list.get(this.#id) ?? envelope;
+      this.#draw();
+    }
+  }
+
+  #draw() {
+    const image = this.#image;
+    find("detail-tools").hidden = !image;
+    this.#drawSteps();
     if (!image) {
       return;
     }
@@ -112,6 +152,9 @@ export class Detail {
     find("detail-caption").textContent = text;
     find("detail-caption").className = isDone && data.metadata.caption ? "" : "none";
     find("detail-source").textContent = source(image);
+    const odd = isDone ? warning(image) : "";
+    find("detail-warning").hidden = !odd;
+    find("detail-warning").textContent = odd;
     const state = find("detail-state");
     state.hidden = isDone;
     state.textContent = status === "failed" ? failure(image) : `${progress(this.#list.ended(data.image_id))} …`;
@@ -130,11 +173,18 @@ export class Detail {
     const record = find("detail-record");
     record.href = address(`api/images/${data.image_id}`);
     record.download = `${name}.json`;
+    find("detail-facts").replaceChildren(...facts(image));
+  }
 
-    const at = this.#list.items.findIndex((item) => item.data.image_id === data.image_id);
+  /** Where the picture is in the list; -1 if it is not. */
+  get #at() {
+    return this.#list.items.findIndex((item) => item.data.image_id === this.#id);
+  }
+
+  #drawSteps() {
+    const at = this.#at;
     find("detail-previous").disabled = at <= 0;
     find("detail-next").disabled = at < 0 || at >= this.#list.total - 1;
-    find("detail-facts").replaceChildren(...facts(image));
   }
 
   #drawPicture({ status, data }) {
@@ -159,8 +209,11 @@ export class Detail {
   }
 
   async #step(step) {
-    const at = this.#list.items.findIndex((item) => item.data.image_id === this.#id) + step;
-    await this.#list.need(at).catch(() => {});
+    if (this.#at < 0) {
+      return;
+    }
+    const at = this.#at + step;
+    await this.#list.need(at);
     const next = this.#list.items[at];
     if (next) {
       this.open(next.data.image_id);
@@ -198,10 +251,8 @@ export class Detail {
 
   #write(text) {
     return this.#act(async (path) => {
-      const response = await send("PATCH", path, { caption: text });
-      this.#list.put(await response.json(), false);
+      await this.#answer(send("PATCH", path, { caption: text }).then((response) => response.json()));
       this.#edit(false);
-      this.changed(this.#id);
       this.#grid.drawOne(this.#id);
       this.#tell("The caption is saved.");
       find("detail-caption").focus();
@@ -210,9 +261,7 @@ export class Detail {
 
   #again() {
     return this.#act(async (path) => {
-      const response = await call(`${path}/reprocess`, { method: "POST" });
-      this.#list.put(await response.json(), false);
-      this.changed(this.#id);
+      await this.#answer(json(`${path}/reprocess`, { method: "POST" }));
       this.#grid.drawOne(this.#id);
       this.#tell("The picture is worked on again.");
     });
@@ -257,25 +306,9 @@ export class Detail {
   }
 }
 
-/** Who wrote the caption. */
-function source({ status, data }) {
-  const info = data.caption_info;
-  const { caption: text, caption_model: model, caption_error: error } = data.metadata;
-  if (status !== "success") {
-    return data.original_name;
-  }
-  if (info?.source === "human") {
-    return "Written by a person";
-  }
-  if (!text) {
-    return error ? `No caption: ${error}` : "Captions are off";
-  }
-  return `Suggested by the model ${info?.model ?? model ?? ""}`.trim();
-}
-
 function facts(image) {
   const { data } = image;
-  const { metadata, stages } = data;
+  const { metadata, stages, caption_info: info } = data;
   const { exif = {} } = metadata;
   const camera = [exif.make, exif.model].filter(Boolean).join(" ");
   const light = [
@@ -294,6 +327,10 @@ function facts(image) {
       ["Uploaded", data.uploaded_at && when(data.uploaded_at)],
       ["Processed", data.processed_at && when(data.processed_at)],
     ]),
+    section("Caption", [
+      ["Score", typeof info?.score === "number" && score(info.score)],
+      ["Written", info && when(info.created_at)],
+    ]),
     section("Camera", [
       ["Camera", camera],
       ["Lens", exif.lens],
@@ -301,29 +338,13 @@ function facts(image) {
       ["Taken", exif.taken_at && when(exif.taken_at)],
       ["Place", exif.gps && `${exif.gps.latitude.toFixed(5)}, ${exif.gps.longitude.toFixed(5)}`],
     ]),
-    section("Stages", Object.entries(stages ?? {}).map(([name, is]) => [stage(name), stageText(is)])),
+    section("Stages", Object.entries(stages ?? {}).map(([name, is]) => [stage(name), stageState(is)])),
     section("Identity", [
       ["Id", data.image_id],
       ["SHA-256", metadata.sha256],
       ["Perceptual hash", metadata.perceptual_hash],
     ]),
   ].filter(Boolean);
-}
-
-const STATES = { waiting: "waiting", running: "running", success: "done", failed: "failed", skipped: "skipped" };
-
-function stageText({ state, duration_ms: took, attempts, error_code: code }) {
-  const parts = [STATES[state] ?? state];
-  if (took !== undefined && took !== null) {
-    parts.push(milliseconds(took));
-  }
-  if (attempts > 1) {
-    parts.push(`${attempts} attempts`);
-  }
-  if (code) {
-    parts.push(code);
-  }
-  return parts.join(" · ");
 }
 
 function section(title, rows) {

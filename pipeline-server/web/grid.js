@@ -17,7 +17,10 @@ export class Grid {
   #columns = 1;
   #width = 0;
   #row = 1;
-  #focus = 0;
+  /** The picture that has the focus, or had it last, */
+  #focus = "";
+  /** and where it is, or was. */
+  #at = 0;
 
   /** `onOpen` gets the id of a picture that was chosen. */
   constructor(container, list, onOpen) {
@@ -34,8 +37,7 @@ export class Grid {
     });
     container.addEventListener("keydown", (event) => this.#onKey(event));
     container.addEventListener("focusin", ({ target }) => {
-      const at = this.#list.items.findIndex((image) => image.data.image_id === target.dataset.id);
-      this.#move(Math.max(0, at));
+      this.#move(this.#find(target.dataset.id));
     });
   }
 
@@ -59,11 +61,16 @@ export class Grid {
 
   /** Puts the focus on a picture, or where it was if it is gone, and brings it into sight. */
   focusOn(id) {
+    if (this.#list.items.length) {
+      this.#goTo(this.#find(id));
+    }
+  }
+
+  /** Where a picture is; if it is gone, where it was if it had the focus. */
+  #find(id) {
     const { items } = this.#list;
     const index = items.findIndex((image) => image.data.image_id === id);
-    if (items.length) {
-      this.#goTo(index >= 0 ? index : Math.min(this.#focus, items.length - 1));
-    }
+    return index >= 0 ? index : clamp(this.#at, 0, items.length - 1);
   }
 
   #measure() {
@@ -89,8 +96,12 @@ export class Grid {
     const first = Math.max(0, Math.floor((above - around) / this.#row)) * this.#columns;
     const last = Math.min(total, Math.ceil((above + innerHeight + around) / this.#row) * this.#columns);
 
+    const indices = Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at);
+    const focused = this.#focused;
+    const stop = this.#keep(indices, Boolean(focused)) ?? this.#nearest(above);
+
     const shown = new Map();
-    for (let index = first; index < last; index++) {
+    for (const index of indices) {
       const image = items[index];
       // Places that are still to be filled are known by their number.
       const name = image ? image.data.image_id : index;
@@ -98,25 +109,61 @@ export class Grid {
       this.#tiles.delete(name);
       shown.set(name, tile);
       this.#place(tile, index);
+      tile.button.tabIndex = index === stop ? 0 : -1;
       tile.update(image, image && this.#list.ended(name));
     }
+    const isLost = focused && [...this.#tiles.values()].includes(focused);
     this.#tiles.forEach((tile) => tile.drop());
     this.#tiles = shown;
     this.#order();
+    if (isLost) {
+      // The picture is gone: the focus goes on to the one in its place.
+      shown.get(items[stop]?.data.image_id)?.button.focus({ preventScroll: true });
+    }
     if (last > items.length) {
-      this.#list.need(last).catch(() => {});
+      this.#list.need(last);
     }
   }
 
+  /** Where the picture is that had the focus last, if it is to be drawn: one that `hasFocus` is, wherever it is. */
+  #keep(indices, hasFocus) {
+    const { items } = this.#list;
+    const isHere = (index) => items[index]?.data.image_id === this.#focus;
+    let here = indices.find(isHere);
+    if (here === undefined && hasFocus) {
+      // The focus would go with a tile that is scrolled out of sight.
+      const at = items.findIndex((_, index) => isHere(index));
+      if (at >= 0) {
+        here = at;
+        at < indices[0] ? indices.unshift(at) : indices.push(at);
+      }
+    }
+    this.#at = here ?? this.#at;
+    return here;
+  }
+
+  /** The tile that has the focus, if one has. */
+  get #focused() {
+    const tile = this.#tiles.get(this.#focus);
+    return tile?.button === document.activeElement ? tile : null;
+  }
+
+  /** The place in sight that is nearest to where the focus was, for the tab key to lead there. */
+  #nearest(above) {
+    const end = this.#list.items.length - 1;
+    const first = Math.min(end, Math.max(0, Math.ceil((above + covered()) / this.#row)) * this.#columns);
+    const last = Math.min(end, Math.floor((above + innerHeight) / this.#row) * this.#columns - 1);
+    return clamp(this.#at, first, Math.max(first, last));
+  }
+
   #place(tile, index) {
-    const { element, button } = tile;
+    const { element } = tile;
     const x = (index % this.#columns) * (this.#width + this.gap);
     const y = Math.floor(index / this.#columns) * this.#row;
     element.style.width = `${this.#width}px`;
     element.style.transform = `translate(${x}px, ${y}px)`;
     element.ariaPosInSet = index + 1;
     element.ariaSetSize = this.#list.total;
-    button.tabIndex = index === this.#focus ? 0 : -1;
   }
 
   /** Readers of the document meet the tiles in the order in which they are seen. Tiles that are in order stay untouched. */
@@ -145,8 +192,7 @@ export class Grid {
     }[event.key];
     if (step !== undefined && !event.altKey && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
-      const last = this.#list.items.length - 1;
-      this.#goTo(Math.min(Math.max(this.#focus + step, 0), last));
+      this.#goTo(clamp(this.#find(this.#focus) + step, 0, this.#list.items.length - 1));
     }
   }
 
@@ -154,27 +200,29 @@ export class Grid {
     this.#move(index);
     const top = this.#container.getBoundingClientRect().top + scrollY;
     const y = top + Math.floor(index / this.#columns) * this.#row;
-    const covered = document.querySelector(".bar").offsetHeight + 12;
-    if (y - covered < scrollY) {
-      scrollTo({ top: y - covered });
+    if (y - covered() < scrollY) {
+      scrollTo({ top: y - covered() });
     } else if (y + this.#row > scrollY + innerHeight) {
       scrollTo({ top: y + this.#row - innerHeight });
     }
     this.#draw();
-    const id = this.#list.items[index]?.data.image_id;
-    this.#tiles.get(id)?.button.focus({ preventScroll: true });
+    this.#tiles.get(this.#focus)?.button.focus({ preventScroll: true });
   }
 
   #move(index) {
-    const id = (at) => this.#list.items[at]?.data.image_id;
-    const before = this.#tiles.get(id(this.#focus));
-    this.#focus = index;
-    if (before) {
-      before.button.tabIndex = -1;
-    }
-    const now = this.#tiles.get(id(index));
-    if (now) {
-      now.button.tabIndex = 0;
+    this.#at = index;
+    this.#focus = this.#list.items[index]?.data.image_id ?? "";
+    for (const [id, { button }] of this.#tiles) {
+      button.tabIndex = id === this.#focus ? 0 : -1;
     }
   }
+}
+
+function clamp(value, least, most) {
+  return Math.max(least, Math.min(value, most));
+}
+
+/** How much of the window the bar covers. */
+function covered() {
+  return document.querySelector(".bar").offsetHeight + 12;
 }

@@ -7,6 +7,9 @@ const PAGE = 120;
 const MOST = 1200;
 /** How long events are gathered before a filtered list is loaded anew. */
 const GATHER_MS = 400;
+/** How long a refusal is waited out that does not say it; doubled with each further one. */
+const PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 30_000;
 
 export class List {
   /** The pictures loaded so far, from the first on. */
@@ -18,14 +21,23 @@ export class List {
   /** Whether new pictures are held back. */
   holding = false;
   filter = { q: "", status: "" };
+  /** Whether anything was loaded ever. */
+  isLoaded = false;
+  /** Why the last load failed, if it did. */
+  problem = null;
 
   #known = new Map();
   #ended = new Map();
+  /** Where the next page begins. It belongs to the round, as the filter does. */
   #next = null;
-  #loading = null;
   #round = 0;
-  #timer;
-  #missed = [];
+  #isReloading = false;
+  /** The round that is loading a page. */
+  #paging = 0;
+  #isReached = false;
+  #pause = PAUSE_MS;
+  #timer = null;
+  #missed = null;
   #changed;
 
   /** `changed` is called after every change. */
@@ -47,31 +59,43 @@ export class List {
     return Boolean(this.filter.q || this.filter.status);
   }
 
-  /** Shows other pictures. */
+  /** Shows other pictures. Returns what `reload` does. */
   setFilter(filter) {
     this.filter = { ...this.filter, ...filter };
     this.items = [];
+    this.held = [];
+    this.#known.clear();
     return this.reload();
   }
 
-  /** Loads anew what is loaded, or the first page. */
+  /** Loads anew what is loaded, or the first page. Returns whether that worked out, and is still what is wanted. */
   async reload() {
     clearTimeout(this.#timer);
+    this.#timer = null;
     this.#round += 1;
     const round = this.#round;
     const limit = Math.min(Math.max(this.items.length, PAGE), MOST);
+    this.#next = null;
     this.#missed = [];
+    this.#isReloading = true;
     let page;
     try {
       page = await this.#load({ limit });
-    } finally {
-      if (!page && round === this.#round) {
+    } catch (problem) {
+      if (round === this.#round) {
+        this.#isReloading = false;
         this.#missed = null;
+        this.#fail(problem);
       }
+      return false;
     }
     if (round !== this.#round) {
-      return;
+      return false;
     }
+    this.#isReloading = false;
+    this.isLoaded = true;
+    this.problem = null;
+    this.#pause = PAUSE_MS;
     this.#known.clear();
     this.items = [];
     this.held = [];
@@ -81,24 +105,42 @@ export class List {
     this.#missed = null;
     missed.forEach(([name, data]) => this.apply(name, data));
     this.#changed();
+    return true;
   }
 
   /** Loads pages until the picture at `index` is there. */
   async need(index) {
-    while (!this.#loading && this.#next && index >= this.items.length) {
-      const round = this.#round;
+    const round = this.#round;
+    // One page at a time; those of an earlier round are not waited for.
+    while (this.#paging !== round && !this.problem && this.#next && index >= this.items.length) {
       // Whoever jumps far gets there in few steps.
       const limit = Math.min(Math.max(index - this.items.length, PAGE), MOST);
-      this.#loading = this.#load({ limit, cursor: this.#next });
+      this.#paging = round;
+      let page;
+      let problem;
       try {
-        const page = await this.#loading;
-        if (round === this.#round) {
-          this.#append(page);
-          this.#changed();
-        }
-      } finally {
-        this.#loading = null;
+        page = await this.#load({ limit, cursor: this.#next });
+      } catch (error) {
+        problem = error;
       }
+      if (round !== this.#round) {
+        return;
+      }
+      this.#paging = 0;
+      if (problem) {
+        this.#fail(problem);
+      } else {
+        this.#append(page);
+        this.#changed();
+      }
+    }
+  }
+
+  /** The server can be reached, or not any more. What could not be loaded is loaded as soon as it can. */
+  reached(isReached) {
+    this.#isReached = isReached;
+    if (isReached && !this.#isReloading && (this.problem || !this.isLoaded)) {
+      this.reload();
     }
   }
 
@@ -189,8 +231,33 @@ export class List {
     this.#next = next && decodeURIComponent(next);
   }
 
-  #reloadSoon() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.reload().catch(() => {}), GATHER_MS);
+  /** Not put off by what happens meanwhile: something happens all the time while a batch is worked on. */
+  #reloadSoon(pause = GATHER_MS) {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      if (this.#isReloading) {
+        // To begin again before the answer would never end where answers are slow.
+        this.#reloadSoon();
+      } else {
+        this.reload();
+      }
+    }, pause);
+  }
+
+  /** Keeps why nothing was loaded, and tries again if that may help; without a connection, when it is back. */
+  #fail(problem) {
+    this.problem = problem;
+    if (!this.items.length) {
+      this.total = 0;
+    }
+    // An answer that breaks off is no refusal, and has no status.
+    const { status = 0, retryAfter = 0 } = problem;
+    if (this.#isReached && (status === 0 || status === 429 || status >= 500)) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+      this.#reloadSoon(retryAfter * 1000 || this.#pause);
+      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+    }
+    this.#changed();
   }
 }

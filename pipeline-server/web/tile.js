@@ -2,7 +2,7 @@
 
 import { show } from "./api.js";
 import { drawThumbHash } from "./thumbhash.js";
-import { caption, progress } from "./words.js";
+import { caption, progress, warning } from "./words.js";
 
 /** A tile that scrolls past has no need for its picture. */
 const SETTLE_MS = 60;
@@ -11,7 +11,7 @@ const template = document.createElement("template");
 template.innerHTML = `
   <div role="listitem" class="cell">
     <button type="button" class="tile" tabindex="-1">
-      <span class="frame"><canvas aria-hidden="true" width="1" height="1"></canvas><span class="badge"></span></span>
+      <span class="frame"><canvas aria-hidden="true" width="1" height="1"></canvas><span class="badge"></span><span class="odd" role="img" hidden>!</span></span>
       <span class="caption"></span>
       <span class="name"></span>
     </button>
@@ -32,6 +32,7 @@ export class Tile {
       frame: find(".frame"),
       blur: find("canvas"),
       badge: find(".badge"),
+      odd: find(".odd"),
       caption: find(".caption"),
       name: find(".name"),
     };
@@ -39,7 +40,7 @@ export class Tile {
 
   /** Shows a picture as it is now; without one, a place that is still to be filled. */
   update(image, ended) {
-    const { badge, caption: text, name } = this.#parts;
+    const { badge, odd, caption: text, name } = this.#parts;
     const state = image?.status ?? "empty";
     this.element.dataset.state = state;
     this.button.disabled = !image;
@@ -50,6 +51,10 @@ export class Tile {
     say(badge, state === "processing" ? progress(ended) : state === "failed" ? "Failed" : "");
     say(text, caption(image));
     say(name, image.data.original_name || "no name");
+    const what = state === "success" ? warning(image) : "";
+    if (odd.title !== what) {
+      Object.assign(odd, { title: what, ariaLabel: what, hidden: !what });
+    }
     this.#blur(image.data.metadata.thumbhash ?? early(image, "metadata")?.thumbhash);
     const isEarly = state === "processing" && Boolean(early(image, "thumbnails"));
     if (state === "success" || isEarly) {

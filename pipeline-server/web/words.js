@@ -68,9 +68,10 @@ export function progress(ended) {
   }
 }
 
-const FAILURES = {
+/** By the codes of the server. */
+export const FAILURES = {
   "unknown-format": "This file is neither a JPEG nor a PNG picture.",
-  "decode": "The file is damaged: it cannot be read to its end.",
+  "decode-failed": "The file is damaged: it cannot be read to its end.",
   "deadline-exceeded": "The work on this picture took too long.",
   "too-many-pixels": "This picture has too many pixels.",
   "worker-hung": "The work on this picture came to no end.",
@@ -99,4 +100,53 @@ export function caption(image) {
     default:
       return "";
   }
+}
+
+export const WARNINGS = {
+  "empty": "The model found nothing to say about this picture.",
+  "repetition": "This caption goes round in circles: it says the same words over and over.",
+};
+
+/** What is odd about the caption of a picture, in a sentence, if anything is. */
+export function warning({ data }) {
+  const code = data.caption_info?.warning;
+  return code ? WARNINGS[code] ?? "Something is odd about this caption." : "";
+}
+
+/** How sure a model is of its caption: the mean logarithm of the probabilities of its words. */
+export function score(value) {
+  return `${value.toFixed(2).replace("-", "−")} (0 is certain)`;
+}
+
+/** Who wrote the caption. */
+export function source({ status, data }) {
+  const info = data.caption_info;
+  const { caption: text, caption_model: model, caption_error: error } = data.metadata;
+  if (status !== "success") {
+    return data.original_name;
+  }
+  if (info?.source === "human") {
+    return "Written by a person";
+  }
+  if (!text) {
+    return error ? `No caption: ${error}` : "Captions are off";
+  }
+  return `Suggested by the model ${info?.model ?? model ?? ""}`.trim();
+}
+
+const STATES = { waiting: "waiting", running: "running", success: "done", failed: "failed", skipped: "skipped" };
+
+/** How far a stage of a picture is. */
+export function stageState({ state, duration_ms: took, attempts, error_code: code }) {
+  const parts = [STATES[state] ?? state];
+  if (took !== undefined && took !== null) {
+    parts.push(milliseconds(took));
+  }
+  if (attempts > 1) {
+    parts.push(`${attempts} attempts`);
+  }
+  if (code) {
+    parts.push(code);
+  }
+  return parts.join(" · ");
 }

@@ -94,7 +94,7 @@ class Page {
   #browser;
   #session;
   #target;
-  #fulfil = null;
+  #decide = null;
 
   constructor(browser, session, target) {
     this.#browser = browser;
@@ -119,7 +119,8 @@ class Page {
     } else if (method === "Page.javascriptDialogOpening") {
       this.send("Page.handleJavaScriptDialog", { accept: true });
     } else if (method === "Fetch.requestPaused") {
-      this.#fulfil(params);
+      // One that the page has given up cannot be answered.
+      this.#decide(params).catch(() => {});
     }
   }
 
@@ -225,16 +226,34 @@ class Page {
     return this.send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value }] });
   }
 
-  /** Answers requests for addresses of that pattern in the server's place. */
-  async answer(urlPattern, json) {
-    this.#fulfil = ({ requestId }) =>
-      this.send("Fetch.fulfillRequest", {
+  /**
+   * Has `decide` look at each request for an address of that pattern: it returns the answer to give in the server's place
+   * (`status`, `headers`, `json`), or nothing, for the server to give it; or a promise, which holds up the request.
+   */
+  async intercept(urlPattern, decide) {
+    this.#decide = async ({ requestId, request }) => {
+      const answer = await decide(request);
+      if (!answer) {
+        return this.send("Fetch.continueRequest", { requestId });
+      }
+      const { status = 200, headers = {}, json } = answer;
+      const all = Object.entries({ "Content-Type": "application/json", ...headers });
+      return this.send("Fetch.fulfillRequest", {
         requestId,
-        responseCode: 200,
-        responseHeaders: [{ name: "Content-Type", value: "application/json" }],
+        responseCode: status,
+        responseHeaders: all.map(([name, value]) => ({ name, value: String(value) })),
         body: Buffer.from(JSON.stringify(json)).toString("base64"),
       });
+    };
     await this.send("Fetch.enable", { patterns: [{ urlPattern }] });
+  }
+
+  /** What an element is called for those who do not see it. */
+  async nameOf(selector) {
+    const { root } = await this.send("DOM.getDocument");
+    const { nodeId } = await this.send("DOM.querySelector", { nodeId: root.nodeId, selector });
+    const { nodes } = await this.send("Accessibility.getPartialAXTree", { nodeId, fetchRelatives: false });
+    return nodes[0].name.value;
   }
 
   async picture(path, options = {}) {

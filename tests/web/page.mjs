@@ -1,62 +1,12 @@
 // The web page in a real browser against the real server: `node tests/web/page.mjs BINARY [FOLDER for screenshots
 // [words of the names of the tests to run]]`.
 
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { Browser, fail } from "./browser.mjs";
-import { Server, photos } from "./server.mjs";
+import { fail } from "./browser.mjs";
+import { count, end, equal, files, isOpen, pictures, snap, test, tiles } from "./harness.mjs";
 
-const [binary = fail("usage: page.mjs BINARY [FOLDER [WORDS]]"), shown, only = ""] = process.argv.slice(2);
-const files = await mkdtemp(join(tmpdir(), "web-test-"));
-const browser = await Browser.start();
-let failures = 0;
-
-const tiles = (state) => `document.querySelectorAll('.cell[data-state="${state}"]').length`;
-const count = (number) => `document.querySelector("#count").textContent === "${number}"`;
-const isOpen = (dialog) => `document.querySelector("#${dialog}").open`;
-
-function equal(actual, expected, what) {
-  if (JSON.stringify(actual) !== JSON.stringify(expected)) {
-    fail(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
-  }
-}
-
-async function snap(page, name) {
-  if (shown) {
-    await mkdir(shown, { recursive: true });
-    // Pictures fade in.
-    await page.value("Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1).map((a) => a.finished))");
-    await page.picture(join(shown, `${name}.png`));
-  }
-}
-
-/** Runs one test with a server and a page of its own. `complains` says which complaints of the browser are expected. */
-async function test(name, args, run, complains = /^$/) {
-  if (!name.includes(only)) {
-    return;
-  }
-  const server = await Server.start(binary, ...args);
-  const page = await browser.page();
-  try {
-    await run(server, page);
-    const strange = page.requests.filter((url) => !/^(data|blob):/.test(url) && !url.startsWith(`${server.url}/`));
-    equal(strange, [], "requests to elsewhere");
-    equal(page.complaints.filter((text) => !complains.test(text)), [], "complaints of the browser");
-    await page.close();
-    await server.stop();
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failures += 1;
-    console.log(`FAILED  ${name}\n${error.stack}\n${page.complaints.join("\n")}`);
-    await page.picture(join(shown ?? tmpdir(), "failed.png")).catch(() => {});
-    await page.close().catch(() => {});
-    await server.stop().catch(() => {});
-  }
-}
-
-const pictures = await photos(files, 30);
 const broken = join(files, "broken.jpg");
 await writeFile(broken, "this is no picture");
 const text = join(files, "notes.txt");
@@ -236,7 +186,7 @@ await test("the numbers, with charts", [], async (server, page) => {
       thumbnails: { count: 9, mean_ms: 12.6 },
       caption: { count: 9, mean_ms: 96.2 },
     };
-    await page.answer("*/api/stats", { ...stats, total: 412, recent, stages });
+    await page.intercept("*/api/stats", () => ({ json: { ...stats, total: 412, recent, stages } }));
   }
   await page.click("#show-statistics");
   await page.until("document.querySelectorAll('#statistics figure').length === 2");
@@ -258,6 +208,8 @@ await test(
     await page.network({ offline: true });
     await page.until("/cannot be reached. Nothing is lost: \\d pictures? wait/.test(document.querySelector('#notice').textContent)");
     await page.until("/^No connection: \\d pictures? waiting$/.test(document.querySelector('#tray-title').textContent)");
+    // The last of those on their way may have arrived all the same.
+    await page.until("!document.querySelector('#tray-rows li[data-state=sending]')", "none is on its way");
     const waiting = Number(/(\d+) picture/.exec(await page.text("#tray-title"))[1]);
     await page.choose("#files", pictures.slice(8, 10));
     await page.until(`document.querySelector('#tray-title').textContent === 'No connection: ${waiting + 2} pictures waiting'`);
@@ -329,6 +281,8 @@ await test(
   /status of 401/,
 );
 
-await browser.stop();
-await rm(files, { recursive: true, force: true });
-process.exitCode = failures ? 1 : 0;
+await import("./words.mjs");
+await import("./lists.mjs");
+await import("./tiles.mjs");
+await import("./details.mjs");
+await end();

@@ -71,6 +71,23 @@ export class Server {
     return id ?? fail("the upload was refused");
   }
 
+  /** Uploads `count` pictures, one after another, and waits until all are done; returns their ids, the newest first. */
+  async fill(files, count) {
+    const ids = [];
+    for (let number = 1; number <= count; number++) {
+      ids.unshift(await this.upload(files[number % files.length], `picture ${number}.jpg`));
+    }
+    await Promise.all(ids.map((id) => this.json(`/api/images/${id}?wait=60s`)));
+    return ids;
+  }
+
+  /** Gives a picture a caption. */
+  async caption(id, text) {
+    const headers = { "Content-Type": "application/json" };
+    const { ok } = await this.fetch(`/api/images/${id}`, { method: "PATCH", headers, body: JSON.stringify({ caption: text }) });
+    return ok || fail("the caption was refused");
+  }
+
   async stop() {
     try {
       await this.#end();
