@@ -9,10 +9,10 @@ use super::share::{each, threads, with_room};
 use crate::caption::blip::Precision;
 
 /// Up to here threads share the outputs, so that each weight is read once; with more rows they share the rows.
-const FEW_ROWS: usize = 8 * TILE;
+const FEW_ROWS: usize = 4 * TILE;
 
 /// Tiles that a thread takes at a time: few enough that what comes between two layers stays in its cache.
-const TILES: usize = 32;
+const TILES: usize = 12;
 
 /// `x · weightᵀ + bias`: rows × in → rows × out.
 pub(in super::super) struct Linear {
@@ -140,12 +140,19 @@ fn by_rows(
     run: impl Fn(usize, Rows<'_>, &mut [f32]) + Sync + Send,
 ) -> Vec<f32> {
     let mut y = vec![0.0; x.count * out];
-    let tiles = x.count.div_ceil(TILE);
-    let pieces = tiles.div_ceil(TILES).next_multiple_of(threads());
-    let rows = tiles.div_ceil(pieces) * TILE;
-    let pieces: Vec<_> = y.chunks_mut(rows * out).enumerate().collect();
-    each(pieces, x.count * work, |(piece, y)| {
-        let first = piece * rows;
+    // Whole tiles in each piece; the last one has the rows that fill none, too.
+    let tiles = (x.count / TILE).max(1);
+    let count = tiles.div_ceil(TILES).next_multiple_of(threads()).min(tiles);
+    let (mut rest, mut first) = (&mut y[..], 0);
+    let mut pieces = Vec::with_capacity(count);
+    for piece in 1..count {
+        let end = tiles * piece / count * TILE;
+        let (y, others) = std::mem::take(&mut rest).split_at_mut((end - first) * out);
+        pieces.push((first, y));
+        (rest, first) = (others, end);
+    }
+    pieces.push((first, rest));
+    each(pieces, x.count * work, |(first, y)| {
         run(first, x.part(first, y.len() / out), y);
     });
     y

@@ -1,9 +1,10 @@
 //! Matrix products whose right side is known beforehand: weights, laid out for the processor once.
 //!
-//! Weights lie in panels of 16 outputs. A tile of six rows and a panel is computed at a time, so that all its sums stay
-//! in the vector registers of an AVX2 processor: 6 × 2 vectors of sums, 2 of weights, 1 of the rows. (Goto and van de
-//! Geijn 2008 and the BLIS papers describe the scheme.) Each sum runs over its row in the same order, whatever stands
-//! beside it, so that no result depends on how rows and panels are shared between threads.
+//! Weights lie in panels of 16 outputs, rows in tiles of twelve. As much of a tile and of neighbouring panels is computed
+//! at a time as has all its sums in the processor's vector registers: six rows and one panel with AVX2 (12 vectors of
+//! sums, 2 of weights, 1 of the rows), twelve rows and two panels with AVX-512 (24, 2 and 1). (Goto and van de Geijn 2008
+//! and the BLIS papers describe the scheme.) Each sum runs over its row in the same order, whatever stands beside it, so
+//! that no result depends on how rows and panels are shared between threads, nor on the processor.
 
 mod fixed;
 mod float;
@@ -25,7 +26,7 @@ pub(super) use float::Float;
 pub(super) const LANES: usize = 16;
 
 /// Rows in a tile.
-pub(super) const TILE: usize = 6;
+pub(super) const TILE: usize = 12;
 
 /// What a product computes with.
 pub(super) trait Format: Sized + Send + Sync + 'static {
@@ -36,6 +37,11 @@ pub(super) trait Format: Sized + Send + Sync + 'static {
     /// One row's sums of the outputs of a panel.
     type Sum: Copy + Send;
 
+    /// Blocks of a row that are multiplied before the next tile: few enough that the panels' part stays in the innermost
+    /// cache.
+    const STRETCH: usize;
+    /// Blocks that are summed on their own before they are added to the rest.
+    const RUN: usize;
     /// Nothing added yet.
     const ZERO: Self::Sum;
     /// Sixteen zeros.
@@ -67,40 +73,75 @@ pub(super) struct Job<'a, F: Format> {
     pub(super) right: &'a [F::Right],
     /// Blocks in a row.
     pub(super) depth: usize,
-    /// For each panel the sums of all rows.
+    /// For each tile of rows, and in it for each panel, the sums of its rows: what the next product takes for blocks.
     pub(super) sums: &'a mut [F::Sum],
 }
 
-impl<'a, F: Format> Job<'a, F> {
-    pub(super) fn rows(&self) -> usize {
+impl<F: Format> Job<'_, F> {
+    fn rows(&self) -> usize {
         self.left.len() / self.depth
+    }
+
+    fn panels(&self) -> usize {
+        self.right.len() / self.depth
     }
 }
 
-/// Hands over every tile with every panel, `stretch` blocks at a time; the last flag is set for the first of them.
+/// The innermost part of a product.
+trait Kernel<F: Format> {
+    /// Multiplies a tile, block by block the blocks of its rows, with the same blocks of `P` panels. `sums` has each
+    /// panel's sums of the rows; they are begun if `first`, else added to.
+    fn run<const P: usize>(
+        &self,
+        tile: &[F::Left],
+        panels: [&[F::Right]; P],
+        sums: [&mut [F::Sum]; P],
+        first: bool,
+    );
+}
+
+/// Runs the kernel on every tile with every panel, `P` panels at a time.
 #[inline(always)]
-fn each_tile<F: Format>(
-    job: Job<'_, F>,
-    stretch: usize,
-    mut run: impl FnMut(&[F::Left], &[F::Right], &mut [F::Sum], bool),
+fn each_tile<F: Format, const P: usize>(mut job: Job<'_, F>, kernel: &impl Kernel<F>) {
+    let panels = job.panels();
+    let whole = panels / P * P;
+    each_group::<F, P>(&mut job, 0..whole, kernel);
+    each_group::<F, 1>(&mut job, whole..panels, kernel);
+}
+
+/// [`each_tile`] of some panels, whose number `P` divides.
+#[inline(always)]
+fn each_group<F: Format, const P: usize>(
+    job: &mut Job<'_, F>,
+    of: Range<usize>,
+    kernel: &impl Kernel<F>,
 ) {
-    let (depth, rows) = (job.depth, job.rows());
-    let (panels, parts) = (job.right.len() / depth, depth.div_ceil(stretch));
-    for step in 0..panels * parts {
-        let (panel, part) = if rows <= TILE {
+    let (depth, panels) = (job.depth, job.panels());
+    let (groups, parts) = (of.len() / P, depth.div_ceil(F::STRETCH));
+    for step in 0..groups * parts {
+        let (group, part) = if job.rows() <= TILE {
             // Few rows wait for the weights: these are read in the order in which they lie in memory.
             (step / parts, step % parts)
         } else {
             // A stretch of all rows stays in the cache while it meets all panels.
-            (step % panels, step / panels)
+            (step % groups, step / groups)
         };
-        let (start, end) = (part * stretch, depth.min((part + 1) * stretch));
-        let weights = &job.right[panel * depth..][start..end];
-        let sums = &mut job.sums[panel * rows..][..rows];
-        let tiles = job.left.chunks(TILE * depth).zip(sums.chunks_mut(TILE));
-        for (tile, sums) in tiles {
-            let tile = &tile[start * sums.len()..end * sums.len()];
-            run(tile, weights, sums, start == 0);
+        let first = of.start + group * P;
+        let (start, end) = (part * F::STRETCH, depth.min((part + 1) * F::STRETCH));
+        let sums = job.sums.chunks_mut(TILE * panels);
+        for (tile, sums) in job.left.chunks(TILE * depth).zip(sums) {
+            let count = tile.len() / depth;
+            let mut sums = sums[first * count..].chunks_exact_mut(count);
+            let mut sums: [_; P] = from_fn(|_| sums.next().unwrap_or_default());
+            for from in (start..end).step_by(F::RUN) {
+                let to = end.min(from + F::RUN);
+                kernel.run(
+                    &tile[from * count..to * count],
+                    from_fn(|panel| &job.right[(first + panel) * depth..][from..to]),
+                    sums.each_mut().map(|sums| &mut **sums),
+                    from == 0,
+                );
+            }
         }
     }
 }
@@ -206,22 +247,29 @@ impl<F: Format> Layout for Panels<F> {
             sums,
         });
         let out = self.out.min(panels.end * LANES) - panels.start * LANES;
-        let (first, row_scales) = (panels.start, &room.scales);
+        let (scales, bias) = (&self.scales[panels.clone()], &self.bias[panels.clone()]);
+        let count = panels.len();
         vectorised(
             #[inline(always)]
             || {
-                for (panel, sums) in sums.chunks_exact(rows).enumerate() {
-                    let (scales, bias) = (&self.scales[first + panel], &self.bias[first + panel]);
-                    let from = panel * LANES;
-                    let lanes = LANES.min(out - from);
-                    for ((sum, row_scale), y) in
-                        sums.iter().zip(row_scales).zip(y.chunks_exact_mut(out))
+                let tiles = sums
+                    .chunks(TILE * count)
+                    .zip(room.scales.chunks(TILE))
+                    .zip(y.chunks_mut(TILE * out));
+                for ((sums, row_scales), y) in tiles {
+                    for (row, (y, row_scale)) in y.chunks_exact_mut(out).zip(row_scales).enumerate()
                     {
-                        let sums = F::values(sum, *row_scale, scales);
-                        let values: [f32; LANES] = from_fn(|lane| sums[lane] + bias[lane]);
-                        match y[from..].first_chunk_mut() {
-                            Some(y) => *y = values,
-                            None => y[from..].copy_from_slice(&values[..lanes]),
+                        let values = |panel: usize| -> [f32; LANES] {
+                            let sum = &sums[panel * row_scales.len() + row];
+                            let sums = F::values(sum, *row_scale, &scales[panel]);
+                            from_fn(|lane| sums[lane] + bias[panel][lane])
+                        };
+                        let (whole, rest) = y.as_chunks_mut();
+                        for (panel, y) in whole.iter_mut().enumerate() {
+                            *y = values(panel);
+                        }
+                        if !rest.is_empty() {
+                            rest.copy_from_slice(&values(whole.len())[..rest.len()]);
                         }
                     }
                 }
@@ -253,5 +301,47 @@ pub(super) fn fill_tiles<F: Format>(
             let scale = F::left(x, |block, values| tile[block * count + row] = values);
             scales.push(scale);
         }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod testing {
+    use super::super::testing::noise;
+    use super::{Format, Job, LANES, fill_tiles};
+    use crate::caption::blip::ops::rows::Rows;
+
+    pub(super) fn values(count: usize, seed: u32) -> Vec<f32> {
+        noise(&[count], seed).to_vec1().unwrap()
+    }
+
+    /// The sums that `multiply` finds for rows and outputs of `width` values.
+    pub(super) fn sums<F: Format>(
+        x: &[f32],
+        weights: &[f32],
+        width: usize,
+        multiply: impl FnOnce(Job<'_, F>),
+    ) -> Vec<F::Sum> {
+        let (rows, outputs) = (x.len() / width, weights.len() / width);
+        let depth = width.div_ceil(LANES);
+        let mut left = vec![F::NOTHING; rows * depth];
+        fill_tiles::<F>(
+            Rows::contiguous(x, width),
+            depth,
+            &mut left,
+            &mut Vec::new(),
+        );
+        let outputs_of: Vec<&[f32]> = weights.chunks(width).collect();
+        let right: Vec<F::Right> = outputs_of
+            .chunks(LANES)
+            .flat_map(|outputs| F::right(outputs).0)
+            .collect();
+        let mut sums = vec![F::ZERO; rows * outputs / LANES];
+        multiply(Job {
+            left: &left,
+            right: &right,
+            depth,
+            sums: &mut sums,
+        });
+        sums
     }
 }

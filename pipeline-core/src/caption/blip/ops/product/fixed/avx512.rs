@@ -1,0 +1,55 @@
+//! Integer products with AVX-512's VNNI: 32 products in one instruction, their sums included.
+
+#![allow(
+    unsafe_code,
+    reason = "the instructions are not in `pulp`, whose tokens prove elsewhere that the processor has what is used"
+)]
+
+use std::arch::x86_64::{__m512i, _mm512_dpwssd_epi32, _mm512_set1_epi32};
+
+use pulp::cast;
+
+use super::{Fixed, Job, LANES, Rows, Sums, each_tile};
+
+/// Proves that the processor has these instructions: there is none where it has not.
+#[derive(Clone, Copy)]
+pub(super) struct Vnni(());
+
+impl Vnni {
+    pub(super) fn try_new() -> Option<Self> {
+        let available = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni");
+        available.then_some(Self(()))
+    }
+
+    pub(super) fn multiply(self, job: Job<'_, Fixed>) {
+        // SAFETY: `self` proves that the processor has these features.
+        unsafe { multiply(self, job) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn multiply(simd: Vnni, job: Job<'_, Fixed>) {
+    each_tile::<_, 2>(job, &Rows::<_, 12>(simd));
+}
+
+impl Sums for Vnni {
+    type Sums = __m512i;
+
+    #[inline(always)]
+    fn load(self, sums: &[i32; LANES]) -> Self::Sums {
+        cast(*sums)
+    }
+
+    #[inline(always)]
+    fn store(self, sums: Self::Sums) -> [i32; LANES] {
+        cast(sums)
+    }
+
+    #[inline(always)]
+    fn add(self, sums: Self::Sums, values: i32, weights: &[i32; LANES]) -> Self::Sums {
+        // SAFETY: `self` proves that the processor has these features.
+        unsafe { _mm512_dpwssd_epi32(sums, _mm512_set1_epi32(values), cast(*weights)) }
+    }
+}
