@@ -123,18 +123,24 @@ struct Detail {
 }
 
 impl Detail {
-    /// Whether a picture is large enough. A filter that then shrinks by less than 1.5 would show what the decoder's
-    /// own, simpler one did.
-    fn is_met_by(self, (width, height): (u32, u32)) -> bool {
-        let enough = |side: u32, wanted: u32| u64::from(side) * 2 >= u64::from(wanted) * 3;
-        enough(width.max(height), self.longer) && enough(width.min(height), self.shorter)
+    /// Whether a picture of this size may be shrunk by `factor`. A filter that then shrinks by less than 1.5 would show
+    /// what the decoder's own, simpler one did.
+    fn allows(self, (width, height): (u32, u32), factor: u32) -> bool {
+        let enough = |side: u32, wanted: u64| u64::from(side / factor) * 2 >= wanted * 3;
+        let (longer, shorter) = (width.max(height), width.min(height));
+        // What becomes of the shorter side of a strip, which may be a pixel or two.
+        let in_box = u64::from(shorter) * u64::from(self.longer) / u64::from(longer.max(1));
+        enough(longer, self.longer.into())
+            && enough(shorter, in_box.max(1).max(self.shorter.into()))
     }
 
     /// The largest whole factor by which a picture of this size may be shrunk.
-    fn shrink(self, (width, height): (u32, u32)) -> u32 {
-        let most = width.max(height);
-        let enough = |&factor: &u32| self.is_met_by((width / factor, height / factor));
-        (2..=most).take_while(enough).last().unwrap_or(1)
+    fn shrink(self, size: (u32, u32)) -> u32 {
+        let most = size.0.max(size.1);
+        (2..=most)
+            .take_while(|&factor| self.allows(size, factor))
+            .last()
+            .unwrap_or(1)
     }
 }
 
@@ -407,6 +413,8 @@ mod tests {
         assert_eq!(shrink(512, 384, (4_000, 3_000)), 5);
         assert_eq!(shrink(512, 384, (3_000, 600)), 1);
         assert_eq!(shrink(512, 0, (700, 700)), 1);
+        // A strip becomes 512 × 1, to which all three rows have to give their shares.
+        assert_eq!(shrink(512, 0, (3_000, 3)), 1);
         assert_eq!(shrink(1, 0, (1, 1)), 1);
     }
 }

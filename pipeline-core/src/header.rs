@@ -26,8 +26,6 @@ pub(crate) struct Header<'a> {
     pub(crate) frames: u64,
     /// The ICC profile, unpacked.
     pub(crate) icc: Option<Cow<'a, [u8]>>,
-    /// Whether a JPEG has Adobe's marker, which turns the meaning of four inks round.
-    pub(crate) adobe: bool,
     /// The EXIF block, from its TIFF header on.
     exif: Option<Cow<'a, [u8]>>,
     /// The XMP packet.

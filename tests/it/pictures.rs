@@ -132,6 +132,47 @@ fn a_truncated_file_is_refused_and_nothing_panics() {
 }
 
 #[test]
+fn a_png_that_ends_after_its_pixels_is_whole() {
+    // The last chunk, the checksum of the pixels' chunk, and that of the pixels.
+    const BEHIND_THE_PIXELS: usize = 12 + 4 + 4;
+    for name in ["png-rgb.png", "png-interlaced.png", "png-palette.png"] {
+        let whole = source(name);
+        let pixels = decode(&whole).unwrap();
+        for missing in 1..=BEHIND_THE_PIXELS {
+            let bytes = whole.bytes();
+            let cut = Source::from(bytes[..bytes.len() - missing].to_vec());
+            let cut = decode(&cut).unwrap_or_else(|e| panic!("{name} - {missing}: {}", e.report()));
+            assert_eq!(cut.pixels(), pixels.pixels(), "{name} - {missing}");
+        }
+    }
+}
+
+#[test]
+fn pixels_that_do_not_fit_their_checksum_are_refused() {
+    let whole = source("png-rgb.png");
+    let mut bytes = whole.bytes().to_vec();
+    let at = bytes.len() - 12 - 4 - 1;
+    bytes[at] ^= 1;
+    // The chunk's own checksum is right again.
+    let kind = bytes.windows(4).position(|kind| kind == b"IDAT").unwrap();
+    let crc = crc32(&bytes[kind..=at]);
+    bytes[at + 1..at + 5].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(
+        decode(&Source::from(bytes)).unwrap_err().code(),
+        "decode-failed"
+    );
+}
+
+/// The checksum of PNG's chunks.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
+#[test]
 fn a_jpeg_without_its_last_bytes_is_refused() {
     let whole = source("jpeg-420.jpg");
     let cut = Source::from(whole.bytes()[..whole.bytes().len() - 2].to_vec());

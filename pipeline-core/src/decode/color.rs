@@ -26,22 +26,42 @@ pub(super) fn to_srgb(picture: DynamicImage, icc: Option<&[u8]>) -> RgbImage {
     }
 }
 
+/// Converts rows of one picture whose colours have to be sRGB before something else is done to them.
+pub(super) struct Rows(Transform);
+
+impl Rows {
+    /// `None` if there is nothing to convert: the samples are sRGB as they are.
+    pub(super) fn new(icc: Option<&[u8]>, channels: usize) -> Option<Self> {
+        let (space, layout) = match channels {
+            1 => (DataColorSpace::Gray, Layout::Gray),
+            _ => (DataColorSpace::Rgb, Layout::Rgb),
+        };
+        transform(icc, space, layout).map(Self)
+    }
+
+    /// Appends the row as RGB.
+    pub(super) fn convert(&self, row: &[u8], pixels: usize, converted: &mut Vec<u8>) {
+        let from = converted.len();
+        converted.resize(from + 3 * pixels, 0);
+        self.0
+            .transform(row, &mut converted[from..])
+            .expect("both sides have one entry for each pixel");
+    }
+}
+
 /// Four inks a pixel, as libjpeg gives them.
 pub(super) struct Cmyk {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// 4 × width × height samples: cyan, magenta, yellow, black.
+    /// 4 × width × height samples: cyan, magenta, yellow, black. As in all programs that follow Adobe's, 255 is no ink;
+    /// like Pillow and libvips, this does not ask for Adobe's marker, which some files have lost.
     pub(super) samples: Vec<u8>,
-    /// Adobe's programs write 255 for no ink and say so with a marker; without it, 0 is no ink.
-    pub(super) inverted: bool,
 }
 
 impl Cmyk {
     pub(super) fn into_srgb(mut self, icc: Option<&[u8]>) -> RgbImage {
-        if self.inverted {
-            for sample in &mut self.samples {
-                *sample = 255 - *sample;
-            }
+        for sample in &mut self.samples {
+            *sample = 255 - *sample;
         }
         // The transform's name for four channels is `Rgba`, whatever they mean.
         if let Some(transform) = transform(icc, DataColorSpace::Cmyk, Layout::Rgba) {
@@ -136,18 +156,16 @@ mod tests {
 
     #[test]
     fn inks_darken() {
-        let cmyk = |samples: [u8; 4], inverted| {
+        let cmyk = |samples: [u8; 4]| {
             let inks = Cmyk {
                 width: 1,
                 height: 1,
                 samples: samples.to_vec(),
-                inverted,
             };
             inks.into_srgb(None).get_pixel(0, 0).0
         };
-        assert_eq!(cmyk([0, 0, 0, 0], false), [255; 3]);
-        assert_eq!(cmyk([255, 255, 255, 255], true), [255; 3]);
-        assert_eq!(cmyk([255, 0, 0, 0], false), [0, 255, 255]);
-        assert_eq!(cmyk([0, 0, 0, 255], false), [0; 3]);
+        assert_eq!(cmyk([255; 4]), [255; 3]);
+        assert_eq!(cmyk([0, 255, 255, 255]), [0, 255, 255]);
+        assert_eq!(cmyk([255, 255, 255, 0]), [0; 3]);
     }
 }

@@ -44,7 +44,6 @@ pub(super) fn decode(bytes: &[u8], header: &Header<'_>, stage: &Decode, cx: &Cx)
                     width,
                     height,
                     samples,
-                    inverted: header.adobe,
                 };
                 Ok(inks.into_srgb(icc))
             }
@@ -83,9 +82,7 @@ fn memory_bytes((width, height): (u32, u32), shrink: u8, scans: &Scans) -> u64 {
 fn shrink((width, height): (u32, u32), detail: Option<Detail>) -> u8 {
     let enough = |&factor: &u8| {
         let factor = u32::from(factor);
-        detail.is_some_and(|detail| {
-            detail.is_met_by((width.div_ceil(factor), height.div_ceil(factor)))
-        })
+        detail.is_some_and(|detail| detail.allows((width, height), factor))
     };
     [8, 4, 2].into_iter().find(enough).unwrap_or(1)
 }

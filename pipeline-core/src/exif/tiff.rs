@@ -125,12 +125,18 @@ impl<'a> Field<'a> {
         (self.kind == ASCII).then(line).flatten()
     }
 
-    /// The first item, if it is a whole number without sign.
+    /// The first item, if it is a whole number and not negative. Some cameras write types with a sign.
     pub(crate) fn uint(self) -> Option<u32> {
         match self.kind {
             BYTE => self.items.first().map(|&byte| byte.into()),
             SHORT => self.tiff.u16(self.items).map(u32::from),
             LONG => self.tiff.u32(self.items),
+            SIGNED_BYTE => {
+                let byte = self.items.first()?.cast_signed();
+                byte.try_into().ok()
+            }
+            SIGNED_SHORT => self.tiff.u16(self.items)?.cast_signed().try_into().ok(),
+            SIGNED_LONG => self.tiff.u32(self.items)?.cast_signed().try_into().ok(),
             _ => None,
         }
     }
@@ -206,6 +212,23 @@ mod tests {
                 .unwrap();
             assert_eq!(field.numbers().collect::<Vec<_>>(), expected, "type {kind}");
             assert_eq!((field.uint(), field.ascii()), (None, None));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_type_with_a_sign() {
+        for (kind, value, expected) in [
+            (1, [6, 0, 0, 0], Some(6)),
+            (6, [6, 0, 0, 0], Some(6)),
+            (6, [255, 0, 0, 0], None),
+            (8, [0, 6, 0, 0], Some(6)),
+            (8, [255, 250, 0, 0], None),
+            (9, [0, 0, 0, 6], Some(6)),
+            (9, [255; 4], None),
+        ] {
+            let bytes = field(kind, 1, value, b"");
+            let directory = Tiff::open(&bytes).unwrap().first().unwrap();
+            assert_eq!(directory.field(7).unwrap().uint(), expected, "type {kind}");
         }
     }
 

@@ -41,7 +41,6 @@ pub(super) fn read(bytes: &[u8], mut baggage: Baggage) -> Result<Header<'_>> {
                     header.frames = pictures(index).unwrap_or(0);
                 }
             }
-            0xee => header.adobe |= data.starts_with(b"Adobe"),
             _ if is_frame(marker) && header.size.is_none() => {
                 if let [_precision, h0, h1, w0, w1, ..] = *data {
                     let side = |high, low| u32::from(u16::from_be_bytes([high, low]));
@@ -193,7 +192,7 @@ mod tests {
         let header = header(bytes);
         assert_eq!(header.icc.as_deref(), Some(&b"ab"[..]));
         assert_eq!(header.exif.as_deref(), Some(&b"II*\0"[..]));
-        assert_eq!((header.size, header.adobe), (None, false));
+        assert_eq!(header.size, None);
     }
 
     #[test]

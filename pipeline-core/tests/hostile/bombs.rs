@@ -101,6 +101,23 @@ fn pixels_that_unpack_to_much() {
 }
 
 #[test]
+fn palettes_that_are_no_whole_colours() {
+    let indexed = Png {
+        color: 3,
+        depth: 8,
+        ..Png::SMALL
+    };
+    for bytes in [0, 1, 2, 4, 767] {
+        refused(
+            "a palette",
+            indexed.whole(&chunk(b"PLTE", &vec![9; bytes])),
+            "decode-failed",
+        );
+    }
+    comes_out("a palette", indexed.whole(&chunk(b"PLTE", &[9; 768])));
+}
+
+#[test]
 fn metadata_that_unpacks_to_much() {
     let zeros = packed_zeros(64 << 20);
     let text = |prefix: &[u8]| [prefix, &zeros].concat();
