@@ -98,6 +98,17 @@ impl Blobs {
             .map_err(|e| Error::io("store the upload", &path, e))
     }
 
+    /// Makes the original of `id` durable, if there is one.
+    pub(crate) fn sync_original_if_found(&self, id: ImageId) -> Result<()> {
+        let path = self.original(id);
+        match self.sync_below(&self.originals, &path, &[&path]) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("store the upload", &path, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the original of `id`, if there is one.
     pub(crate) fn read_original(&self, id: ImageId) -> Result<Option<Vec<u8>>> {
         let path = self.original(id);

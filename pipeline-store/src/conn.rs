@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use crate::{Error, Result, StoreConfig, schema};
 
@@ -89,6 +89,20 @@ impl Database {
     ) -> Result<T> {
         let written = self.writer().transaction_with("normal", work);
         written.map_err(|error| self.sorted(op, error))
+    }
+
+    /// How long a call waits for what somebody else has in hand.
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        self.busy_timeout
+    }
+
+    /// That something else than a lock of SQLite's was waited for in vain.
+    pub(crate) fn busy(&self, op: &'static str, what: &str) -> Error {
+        let busy = ffi::Error::new(ffi::SQLITE_BUSY);
+        self.sorted(
+            op,
+            rusqlite::Error::SqliteFailure(busy, Some(what.to_owned())),
+        )
     }
 
     /// What SQLite said, as an error of this crate.

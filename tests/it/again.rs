@@ -127,6 +127,9 @@ fn a_request_that_is_sent_twice_is_one_upload() {
     assert_eq!(server.files("originals"), 4);
     let server = Server::on(server.stop(), |_| {}, None);
     assert_eq!(id_of(&upload(&server, "k-1", PHOTO)), first);
+    let path = format!("/api/images/{first}");
+    assert_eq!(server.request("DELETE", &path).send().status, 204);
+    assert_ne!(id_of(&upload(&server, "k-1", PHOTO)), first);
 }
 
 #[test]
