@@ -195,6 +195,20 @@ impl Blobs {
         self.thumbnail_folder(id).join(file)
     }
 
+    /// Where a thumbnail is, if it is there. A disk that does not answer is not taken for a file that is gone.
+    pub(crate) fn find_thumbnail(&self, id: ImageId, file: &str) -> Result<Option<PathBuf>> {
+        let path = self.thumbnail(id, file);
+        match fs::metadata(&path) {
+            Ok(found) => Ok(found.is_file().then_some(path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io {
+                op: "find a thumbnail",
+                path,
+                source,
+            }),
+        }
+    }
+
     /// The size of a thumbnail, in bytes, if it is there.
     pub(crate) fn thumbnail_size(&self, id: ImageId, file: &str) -> Option<u64> {
         size(&self.thumbnail(id, file))

@@ -194,15 +194,16 @@ impl Store {
     /// The file of a thumbnail, or `None` if there is no such image, thumbnail or file.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// If the database cannot be read, or if it cannot be told whether the file is there.
     pub fn thumbnail(&self, id: ImageId, name: &str) -> Result<Option<PathBuf>> {
         let Inner { db, blobs, .. } = &*self.inner;
         let file = db.read("find a thumbnail", |tx| {
             images::thumbnail_file(tx, id, name)
         })?;
-        Ok(file
-            .map(|file| blobs.thumbnail(id, &file))
-            .filter(|path| path.is_file()))
+        match file {
+            Some(file) => blobs.find_thumbnail(id, &file),
+            None => Ok(None),
+        }
     }
 
     /// Counts and timings over all images.
