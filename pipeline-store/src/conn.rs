@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,7 @@ pub(crate) struct Database {
     readers: Readers,
     writer: Mutex<Connection>,
     busy_timeout: Duration,
-    #[cfg(test)]
-    commits: std::sync::atomic::AtomicU64,
+    commits: AtomicU64,
 }
 
 impl Database {
@@ -57,8 +57,7 @@ impl Database {
             },
             writer: Mutex::new(writer),
             busy_timeout: config.busy_timeout,
-            #[cfg(test)]
-            commits: Default::default(),
+            commits: AtomicU64::default(),
         })
     }
 
@@ -93,6 +92,26 @@ impl Database {
         written.map_err(|error| self.sorted(op, error))
     }
 
+    /// Takes the lock of those who write, within `patience`, and lets go of it. It need not have it if somebody here
+    /// writes meanwhile: under load there may be no gap for one more.
+    ///
+    /// Over a connection of its own: the one that writes may be what hangs.
+    pub(crate) fn probe(&self, patience: Duration) -> Result<()> {
+        let before = self.commits();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let probe = || {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.busy_timeout(patience)?;
+            #[cfg(feature = "fail-points")]
+            crate::fail_point::database()?;
+            connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+        };
+        match probe().map_err(|error| self.sorted("try the database", error)) {
+            Err(Error::Busy { .. }) if self.commits() != before => Ok(()),
+            result => result,
+        }
+    }
+
     /// How long a call waits for what somebody else has in hand.
     pub(crate) fn busy_timeout(&self) -> Duration {
         self.busy_timeout
@@ -113,9 +132,8 @@ impl Database {
     }
 
     /// How many transactions were committed.
-    #[cfg(test)]
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(std::sync::atomic::Ordering::SeqCst)
+        self.commits.load(Ordering::SeqCst)
     }
 
     /// Runs `work` on one snapshot of the database.
@@ -192,10 +210,7 @@ impl Writer<'_> {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
         transaction.commit()?;
-        #[cfg(test)]
-        self.database
-            .commits
-            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.database.commits.fetch_add(1, Ordering::SeqCst);
         Ok(done)
     }
 }

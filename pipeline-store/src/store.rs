@@ -6,6 +6,7 @@ mod early;
 mod find;
 mod mend;
 mod outbox;
+mod probe;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use pipeline_store::{Error, ImageState, Store, StoreConfig};
 use rusqlite::Connection;
@@ -135,6 +136,27 @@ fn a_damaged_database_keeps_its_wal() {
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     assert!(fs::read(&database).unwrap() == bad, "it was written to");
     assert!(fs::read(&wal).unwrap() == before, "it was written to");
+}
+
+#[test]
+fn what_an_upload_would_meet_can_be_asked() {
+    let store = Scratch::new();
+    store.probe_files().unwrap();
+    store.probe_database(Duration::ZERO).unwrap();
+    assert!(files(&store.path().join("tmp")).is_empty());
+
+    let other = Connection::open(store.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = store.probe_database(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+    store.probe_files().unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    store.probe_database(Duration::ZERO).unwrap();
+
+    fs::remove_dir(store.path().join("tmp")).unwrap();
+    let error = store.probe_files().unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    store.probe_database(Duration::ZERO).unwrap();
 }
 
 #[test]
