@@ -115,7 +115,8 @@ impl Images {
 
     /// Read a picture
     ///
-    /// With `wait` the answer comes as soon as the work has ended, or when that time is over.
+    /// With `wait` the answer comes as soon as the work has ended, or when that time is over. Half of the connections may
+    /// wait or follow events.
     #[oai(path = "/:image_id", method = "get", operation_id = "read_image")]
     async fn read(
         &self,
@@ -264,6 +265,7 @@ impl Refusals for Read {
         ApiError::BadWait {
             input: String::new(),
         },
+        ApiError::TooManyStreams,
     ];
 }
 
