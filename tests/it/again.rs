@@ -116,7 +116,7 @@ fn a_request_that_is_sent_twice_is_one_upload() {
         id_of(&upload(&server, "", PHOTO)),
         id_of(&upload(&server, "", PHOTO))
     );
-    for bad in ["two words", &"x".repeat(256)] {
+    for bad in ["two words", "schlüssel", &"x".repeat(256)] {
         let reply = upload(&server, bad, PHOTO);
         assert_eq!(
             (reply.status, reply.header("x-error-code")),
