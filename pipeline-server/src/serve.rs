@@ -3,6 +3,7 @@
 mod connection;
 mod guarded;
 mod open_files;
+mod received;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
