@@ -16,6 +16,7 @@ use crate::door::Door;
 use crate::events::Events;
 use crate::hooks::{self, Hooks};
 use crate::metrics::{Metrics, Now};
+use crate::probe::Probe;
 use crate::runner::{Runner, Settings};
 use crate::{Config, Error, Result, model, pictures};
 
@@ -50,6 +51,7 @@ struct Inner {
     hooks: Hooks,
     store: Store,
     admission: Admission,
+    probe: Probe,
     door: Door,
     has_captions: bool,
     metrics: Arc<Metrics>,
@@ -152,6 +154,7 @@ impl App {
                 hooks,
                 store,
                 admission,
+                probe: Probe::default(),
                 has_captions,
                 metrics,
                 events,
@@ -247,6 +250,10 @@ impl App {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.inner.probe
     }
 
     /// Whether there is a model that writes captions.

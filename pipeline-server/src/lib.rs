@@ -19,6 +19,7 @@ mod models;
 mod openapi;
 mod pace;
 mod pictures;
+mod probe;
 mod process;
 mod runner;
 mod serve;

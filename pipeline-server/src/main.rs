@@ -2,12 +2,16 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use pipeline_server::{App, Args, Command, CommandLine, Config, Ending, Error, Result};
 
 /// Of a run that was interrupted, as shells have it for SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// How long the runtime's threads may take to end after everything else has.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -56,8 +60,11 @@ fn serve(args: Args) -> Result<()> {
     let listener = pipeline_server::bind(address)?;
     let system = |doing| move |source| Error::System { doing, source };
     let runtime = tokio::runtime::Runtime::new().map_err(system("start the async runtime"))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let shutdown = pipeline_server::shutdown_signal().map_err(system("listen for signals"))?;
         pipeline_server::run(listener, app, shutdown).await
-    })
+    });
+    // A thread that waits for a disk which hangs would be waited for without end. It ends with the process.
+    runtime.shutdown_timeout(LAST_WAIT);
+    served
 }

@@ -3,22 +3,27 @@
 mod connection;
 mod guarded;
 mod open_files;
+mod received;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::{App, Error, Result};
 use connection::{Connection, Service};
 
-/// How long requests in progress may go on after the order to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long requests in progress may go on after the order to stop. With what the workers have, and what the runtime has
+/// after that, it is less than the 20 seconds that a stop may take.
+const DRAIN: Duration = Duration::from_secs(8);
+/// How long the workers may take to stop: a little more than they give each other, for what they write down at the end.
+const WORKERS: Duration = Duration::from_secs(11);
 /// The pause after the system refused to accept a connection, which it does when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -70,11 +75,34 @@ pub async fn run(
     let service = Arc::new(Service::new(app.endpoint(), limits));
     info!(%address, "ready on http://{address}, documentation on http://{address}/docs");
     serve(&app, gate, service, shutdown).await;
-    let stopped = spawn_blocking(move || app.stop()).await;
-    if let Err(error) = stopped {
-        warn!("the workers did not stop cleanly: {error}");
-    }
+    stop(app).await?;
     info!("stopped");
+    Ok(())
+}
+
+/// Stops the workers. In a thread of its own: those of the runtime may all wait for a disk that hangs.
+async fn stop(app: App) -> Result<()> {
+    let (done, stopped) = oneshot::channel();
+    let stop = move || {
+        app.stop();
+        // If it was the last, the folder is free for others when the answer comes.
+        drop(app);
+        // Whoever has given up waiting needs no answer.
+        done.send(()).ok();
+    };
+    thread::Builder::new()
+        .name("stop".to_owned())
+        .spawn(stop)
+        .map_err(|source| Error::System {
+            doing: "start the thread that stops the workers",
+            source,
+        })?;
+    match timeout(WORKERS, stopped).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => warn!("the workers did not stop cleanly"),
+        // What they had in hand is handed back by the next start.
+        Err(_) => warn!("leaving workers behind that do not stop"),
+    }
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::App;
 use crate::admission::Place;
 use crate::api::{ApiError, MultipartForm};
 use body::BodyStream;
-pub(crate) use body::discard;
+pub(crate) use body::{DRAIN_TIME, discard};
 use params::Params;
 use spool::Spool;
 

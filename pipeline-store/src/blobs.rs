@@ -98,6 +98,17 @@ impl Blobs {
             .map_err(|e| Error::io("store the upload", &path, e))
     }
 
+    /// Makes the original of `id` durable, if there is one.
+    pub(crate) fn sync_original_if_found(&self, id: ImageId) -> Result<()> {
+        let path = self.original(id);
+        match self.sync_below(&self.originals, &path, &[&path]) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("store the upload", &path, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the original of `id`, if there is one.
     pub(crate) fn read_original(&self, id: ImageId) -> Result<Option<Vec<u8>>> {
         let path = self.original(id);
@@ -182,6 +193,20 @@ impl Blobs {
     /// Where a thumbnail is.
     pub(crate) fn thumbnail(&self, id: ImageId, file: &str) -> PathBuf {
         self.thumbnail_folder(id).join(file)
+    }
+
+    /// Where a thumbnail is, if it is there. A disk that does not answer is not taken for a file that is gone.
+    pub(crate) fn find_thumbnail(&self, id: ImageId, file: &str) -> Result<Option<PathBuf>> {
+        let path = self.thumbnail(id, file);
+        match fs::metadata(&path) {
+            Ok(found) => Ok(found.is_file().then_some(path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io {
+                op: "find a thumbnail",
+                path,
+                source,
+            }),
+        }
     }
 
     /// The size of a thumbnail, in bytes, if it is there.

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use crate::{Error, Result, StoreConfig, schema};
+
+const OPEN: &str = "open the database";
 
 /// An open database.
 pub(crate) struct Database {
@@ -17,14 +20,14 @@ pub(crate) struct Database {
     readers: Readers,
     writer: Mutex<Connection>,
     busy_timeout: Duration,
-    #[cfg(test)]
-    commits: std::sync::atomic::AtomicU64,
+    commits: AtomicU64,
 }
 
 impl Database {
     /// Opens the database, creates it where there is none, and brings it up to date.
     pub(crate) fn open(path: &Path, config: &StoreConfig) -> Result<Self> {
-        let failed = |error| Error::sqlite("open the database", path, error);
+        let failed = |error| Error::sqlite(OPEN, path, error);
+        refuse_damage(path, config.busy_timeout)?;
 
         // The writer comes first and alone: it creates the file, and no other connection of this process is there to
         // meet it while the journal mode changes. A mutex of SQLite's own would only double ours.
@@ -34,7 +37,6 @@ impl Database {
             flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         )
         .map_err(failed)?;
-        schema::check_version(&writer, path)?;
         schema::set_up_writer(&writer, config.busy_timeout).map_err(failed)?;
         schema::migrate(&mut writer, path)?;
 
@@ -55,8 +57,7 @@ impl Database {
             },
             writer: Mutex::new(writer),
             busy_timeout: config.busy_timeout,
-            #[cfg(test)]
-            commits: Default::default(),
+            commits: AtomicU64::default(),
         })
     }
 
@@ -91,15 +92,48 @@ impl Database {
         written.map_err(|error| self.sorted(op, error))
     }
 
+    /// Takes the lock of those who write, within `patience`, and lets go of it. It need not have it if somebody here
+    /// writes meanwhile: under load there may be no gap for one more.
+    ///
+    /// Over a connection of its own: the one that writes may be what hangs.
+    pub(crate) fn probe(&self, patience: Duration) -> Result<()> {
+        let before = self.commits();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let probe = || {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.busy_timeout(patience)?;
+            #[cfg(feature = "fail-points")]
+            crate::fail_point::database()?;
+            connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+        };
+        match probe().map_err(|error| self.sorted("try the database", error)) {
+            Err(Error::Busy { .. }) if self.commits() != before => Ok(()),
+            result => result,
+        }
+    }
+
+    /// How long a call waits for what somebody else has in hand.
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        self.busy_timeout
+    }
+
+    /// That something else than a lock of SQLite's was waited for in vain.
+    pub(crate) fn busy(&self, op: &'static str, what: &str) -> Error {
+        let busy = ffi::Error::new(ffi::SQLITE_BUSY);
+        self.sorted(
+            op,
+            rusqlite::Error::SqliteFailure(busy, Some(what.to_owned())),
+        )
+    }
+
     /// What SQLite said, as an error of this crate.
     pub(crate) fn sorted(&self, op: &'static str, error: rusqlite::Error) -> Error {
         Error::sqlite(op, &self.path, error)
     }
 
     /// How many transactions were committed.
-    #[cfg(test)]
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(std::sync::atomic::Ordering::SeqCst)
+        self.commits.load(Ordering::SeqCst)
     }
 
     /// Runs `work` on one snapshot of the database.
@@ -111,6 +145,29 @@ impl Database {
         self.readers
             .with(|reader| work(&reader.transaction()?))
             .map_err(|error| self.sorted(op, error))
+    }
+}
+
+/// Refuses a database that SQLite finds damaged, before anything is written to it. This reads all of it: half a second with
+/// 100,000 images.
+///
+/// Over a connection that only reads, since the last one to close that may write would fold the WAL into the database.
+fn refuse_damage(path: &Path, busy_timeout: Duration) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let failed = |error| Error::sqlite(OPEN, path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(path, flags).map_err(failed)?;
+    schema::set_up_reader(&reader, busy_timeout).map_err(failed)?;
+    // What a newer release has written may be more than this SQLite understands.
+    schema::check_version(&reader, path)?;
+    let found: String = reader
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    match &*found {
+        "ok" => Ok(()),
+        damage => Err(Error::corrupt(OPEN, path, damage)),
     }
 }
 
@@ -153,10 +210,7 @@ impl Writer<'_> {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
         transaction.commit()?;
-        #[cfg(test)]
-        self.database
-            .commits
-            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.database.commits.fetch_add(1, Ordering::SeqCst);
         Ok(done)
     }
 }
@@ -213,4 +267,39 @@ impl Drop for Loan<'_> {
 /// what the lock guards is sound.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the transaction that does the work: what a new connection is set to says nothing about it.
+    #[test]
+    fn what_is_written_is_durable_when_the_call_returns() {
+        const FULL: i64 = 2;
+        const NORMAL: i64 = 1;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipeline.sqlite");
+        let db = Database::open(&path, &StoreConfig::default()).unwrap();
+        let setting = |tx: &Transaction<'_>, name: &str| {
+            tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+        };
+        // A call that may be lost leaves nothing behind for those that may not.
+        for _ in 0..2 {
+            let full = db.write("look", |tx| setting(tx, "synchronous")).unwrap();
+            assert_eq!(full, FULL);
+            let mut writer = db.writer();
+            let shared = writer.transaction(|tx| setting(tx, "synchronous")).unwrap();
+            assert_eq!(shared, FULL, "that of uploads that share a commit");
+            drop(writer);
+            let early = db.write_early("look", |tx| setting(tx, "synchronous"));
+            assert_eq!(early.unwrap(), NORMAL);
+        }
+        let links = db.write("look", |tx| setting(tx, "foreign_keys")).unwrap();
+        assert_eq!(links, 1);
+        let journal = db.write("look", |tx| {
+            tx.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))
+        });
+        assert_eq!(journal.unwrap(), "wal");
+    }
 }

@@ -149,7 +149,8 @@ pub fn examine(dir: &Path, config: &StoreConfig) -> Result<Diagnosis> {
 }
 
 /// Looks at the store in the folder `dir` and mends what can be mended: files that belong to nothing go; images whose
-/// thumbnails are lost go back to the queue; those that were in work and have lost their originals fail.
+/// thumbnails are lost go back to the queue; those that were in work and have lost their originals fail. A database that
+/// [`Store::open`] refuses as damaged is left as it is.
 ///
 /// ```
 /// use pipeline_store::doctor::mend;
@@ -170,7 +171,17 @@ pub fn examine(dir: &Path, config: &StoreConfig) -> Result<Diagnosis> {
 /// As [`examine`], and if something cannot be written.
 pub fn mend(dir: &Path, config: &StoreConfig) -> Result<Diagnosis> {
     let found = examine(dir, config)?.found;
-    let store = Store::open(dir, config)?;
+    let is_damaged = |problem: &Problem| matches!(problem, Problem::Damaged { .. });
+    let store = match Store::open(dir, config) {
+        // Writing to it would make it worse. What was found is told all the same.
+        Err(Error::Corrupt { .. }) if found.iter().any(is_damaged) => {
+            return Ok(Diagnosis {
+                remaining: found.clone(),
+                found,
+            });
+        }
+        store => store?,
+    };
     for problem in &found {
         store.mend(problem)?;
     }

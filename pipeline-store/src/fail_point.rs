@@ -4,8 +4,9 @@
 use std::io;
 
 /// Does what the test wants to happen at the place `name`: nothing, unless the file that the environment variable
-/// `PIPELINE_FAIL_POINTS` names has a line with this name and an action: `abort`, `hang` (until the line is gone),
-/// `panic`, `full`, `read-only` or `io`. The file is read anew every time, so that a test can change its mind.
+/// `PIPELINE_FAIL_POINTS` names has a line with this name and an action: `abort`, `hang` (until the line is another or
+/// gone, which is then done), `hang-first` (only whoever comes first), `panic`, `full`, `read-only` or `io`. The file is
+/// read anew every time, so that a test can change its mind.
 ///
 /// # Errors
 /// That of a disk which is full, read-only or broken, if that is the action.
@@ -17,11 +18,12 @@ pub fn fail_point(name: &str) -> io::Result<()> {
     match action(name).as_deref() {
         None => Ok(()),
         Some("abort") => std::process::abort(),
-        Some("hang") => {
-            while action(name).as_deref() == Some("hang") {
+        Some("hang-first") if !comes_first(name) => Ok(()),
+        Some(hang @ ("hang" | "hang-first")) => {
+            while action(name).as_deref() == Some(hang) {
                 std::thread::park_timeout(std::time::Duration::from_millis(10));
             }
-            Ok(())
+            fail_point(name)
         }
         Some("panic") => panic!("the test wants a panic at `{name}`"),
         Some("full") => Err(io::ErrorKind::StorageFull.into()),
@@ -29,6 +31,18 @@ pub fn fail_point(name: &str) -> io::Result<()> {
         Some("io") => Err(io::Error::other("the disk is broken")),
         Some(other) => panic!("no such action at `{name}`: {other}"),
     }
+}
+
+/// Whether nobody else has come to the place `name` to hang there.
+#[cfg(feature = "fail-points")]
+fn comes_first(name: &str) -> bool {
+    static SEEN: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    let mut seen = crate::conn::lock(&SEEN);
+    let first = !seen.iter().any(|known| known == name);
+    if first {
+        seen.push(name.to_owned());
+    }
+    first
 }
 
 /// What the script says about `name`.

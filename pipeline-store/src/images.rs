@@ -11,7 +11,7 @@ use crate::read::{damaged, millis, signed, timestamp};
 use crate::{ImageId, captions};
 
 /// An image that has just been received.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewImage {
     pub(crate) id: ImageId,
     pub(crate) original_name: String,

@@ -14,7 +14,7 @@ const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What is known of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Nothing, or too long ago.
+    /// Nothing, or too long ago, or its image is gone.
     New,
     /// The same bytes came with it, and became this image.
     Same(ImageId),
@@ -22,11 +22,12 @@ pub(crate) enum Known {
     Other,
 }
 
-/// Looks a key up.
+/// Looks a key up. One whose image is deleted, or has lost its file, answers no sender: it has what is missing.
 pub(crate) fn look_up(conn: &Connection, key: &str, sha256: &[u8; 32]) -> Result<Known> {
     let found = conn
         .prepare_cached(
-            "SELECT sha256, image_id FROM upload_keys WHERE key = ?1 AND created_at > ?2",
+            "SELECT upload_keys.sha256, id FROM upload_keys JOIN images ON id = image_id
+             WHERE key = ?1 AND upload_keys.created_at > ?2 AND error_code IS NOT 'original-lost'",
         )?
         .query_row(params![key, oldest()], |row| {
             Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?))
@@ -52,13 +53,6 @@ pub(crate) fn remember(conn: &Connection, key: &str, sha256: &[u8; 32], id: Imag
         id.to_string(),
         Timestamp::now().as_millisecond()
     ])?;
-    Ok(())
-}
-
-/// Forgets the key of an image that was taken back.
-pub(crate) fn forget(conn: &Connection, id: ImageId) -> Result<()> {
-    conn.prepare_cached("DELETE FROM upload_keys WHERE image_id = ?1")?
-        .execute([id.to_string()])?;
     Ok(())
 }
 

@@ -1,13 +1,16 @@
 //! The store: rows and files kept in step.
 
+mod accept;
 mod captions;
 mod early;
 mod find;
 mod mend;
 mod outbox;
+mod probe;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 mod work;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,18 +20,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::beside::beside;
 use crate::blobs::{Blobs, create_folder, sync};
 use crate::conn::Database;
 use crate::fail_point::fail_point;
-use crate::images::NewImage;
 use crate::intake::Intake;
-use crate::keys::Known;
-use crate::upload::Received;
 use crate::{
     Clock, Error, Filter, ImageId, ImageRecord, Listing, Outbox, Page, Result, Stats, StoreConfig,
-    Upload, images, keys, read, stats,
+    images, read, stats,
 };
+use unsettled::Unsettled;
 
 pub use early::{Kept, Reused};
 
@@ -87,6 +87,7 @@ struct Inner {
     db: Database,
     blobs: Blobs,
     intake: Intake,
+    unsettled: Unsettled,
     lease: Duration,
     clock: Clock,
     outbox: Outbox,
@@ -135,6 +136,7 @@ impl Store {
                 db,
                 blobs,
                 intake: Intake::default(),
+                unsettled: Unsettled::default(),
                 lease: config.lease,
                 clock: config.clock.clone(),
                 outbox: config.outbox.clone(),
@@ -149,107 +151,6 @@ impl Store {
         self.clear_temporaries(Duration::ZERO)?;
         let message = "the work on this picture was interrupted repeatedly";
         self.end_leases(None, "interrupted", message).map(drop)
-    }
-
-    /// Begins to receive a file.
-    ///
-    /// # Errors
-    /// [`Error::Full`] or [`Error::Io`] if no file can be created.
-    pub fn begin_upload(&self) -> Result<Upload> {
-        self.inner.blobs.temporary().map(Upload::new)
-    }
-
-    /// Stores a received file as a new image and queues it. `Ok` means that both survive a power failure; an error,
-    /// that nothing was stored. `original_name` is kept as it is.
-    ///
-    /// # Errors
-    /// [`Error::Full`] and [`Error::Busy`] if trying again later may help; [`Error::Io`] or [`Error::Sqlite`] if not.
-    pub fn accept(&self, upload: Upload, original_name: &str) -> Result<ImageId> {
-        self.accept_once(upload, original_name, None)
-    }
-
-    /// Like [`Store::accept`] for a sender that may send the same file twice, not knowing whether it came through: within
-    /// 24 hours, the same `key` with the same bytes is the image that is there already.
-    ///
-    /// ```
-    /// use std::io::Write;
-    /// # use pipeline_store::{Store, StoreConfig};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
-    ///
-    /// let send = |bytes| -> Result<_, pipeline_store::Error> {
-    ///     let mut upload = store.begin_upload()?;
-    ///     upload.write_all(bytes).map_err(pipeline_store::Error::upload)?;
-    ///     store.accept_once(upload, "cat.jpg", Some("key-1"))
-    /// };
-    /// assert_eq!(send(b"a picture")?, send(b"a picture")?); // one image
-    /// assert_eq!(send(b"another").unwrap_err().code(), "idempotency-key-reused");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::KeyReused`] if the key came with other bytes before; else as [`Store::accept`].
-    pub fn accept_once(
-        &self,
-        upload: Upload,
-        original_name: &str,
-        key: Option<&str>,
-    ) -> Result<ImageId> {
-        let blobs = &self.inner.blobs;
-        let Received {
-            file,
-            sha256,
-            size_bytes,
-        } = upload.finish();
-        let id = ImageId::random();
-        let image = NewImage {
-            id,
-            original_name: original_name.to_owned(),
-            size_bytes,
-            sha256,
-        };
-        let doubt = blobs.doubt(id)?;
-        let result = blobs
-            .place_original(id, file)
-            .and_then(|()| self.store_upload(image, key));
-        match result {
-            Ok(Known::New) => {
-                fail_point("committed").ok();
-                Ok(id)
-            }
-            Ok(known) => {
-                blobs.undo(id, doubt);
-                match known {
-                    Known::Same(first) => Ok(first),
-                    _ => Err(Error::KeyReused),
-                }
-            }
-            Err(error) => {
-                blobs.undo(id, doubt);
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the file and the row durable, both at once: each is a wait for the disk, and the sender waits for both.
-    ///
-    /// A power failure in between may leave a row whose file is damaged. Its sender has had no answer, and
-    /// [`Store::original`] compares the digest.
-    fn store_upload(&self, image: NewImage, key: Option<&str>) -> Result<Known> {
-        let Inner {
-            db, blobs, intake, ..
-        } = &*self.inner;
-        let id = image.id;
-        let (synced, stored) = beside(|| blobs.sync_original(id), || intake.store(db, image, key));
-        let known = stored?;
-        if let Err(error) = synced {
-            db.write("take back the upload", |tx| {
-                keys::forget(tx, id)?;
-                images::delete(tx, id)
-            })?;
-            return Err(error);
-        }
-        Ok(known)
     }
 
     /// One image, or `None` if there is none of that name.
@@ -294,15 +195,16 @@ impl Store {
     /// The file of a thumbnail, or `None` if there is no such image, thumbnail or file.
     ///
     /// # Errors
-    /// If the database cannot be read.
+    /// If the database cannot be read, or if it cannot be told whether the file is there.
     pub fn thumbnail(&self, id: ImageId, name: &str) -> Result<Option<PathBuf>> {
         let Inner { db, blobs, .. } = &*self.inner;
         let file = db.read("find a thumbnail", |tx| {
             images::thumbnail_file(tx, id, name)
         })?;
-        Ok(file
-            .map(|file| blobs.thumbnail(id, &file))
-            .filter(|path| path.is_file()))
+        match file {
+            Some(file) => blobs.find_thumbnail(id, &file),
+            None => Ok(None),
+        }
     }
 
     /// Counts and timings over all images.
@@ -332,7 +234,12 @@ impl Store {
     /// [`Store::sweep`] removes the file.
     pub fn delete(&self, id: ImageId) -> Result<bool> {
         const OP: &str = "delete an image";
-        let Inner { db, blobs, .. } = &*self.inner;
+        let Inner {
+            db,
+            blobs,
+            unsettled,
+            ..
+        } = &*self.inner;
         if !db.read(OP, |tx| images::exists(tx, id))? {
             return Ok(false);
         }
@@ -340,6 +247,7 @@ impl Store {
         let doubt = blobs.doubt(id)?;
         blobs.sync_doubts()?;
         let deleted = db.write(OP, |tx| images::delete(tx, id))?;
+        unsettled.settle(id);
         fail_point("deleted").ok();
         if let Err(error) = blobs.remove(id) {
             doubt.keep();

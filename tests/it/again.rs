@@ -116,7 +116,7 @@ fn a_request_that_is_sent_twice_is_one_upload() {
         id_of(&upload(&server, "", PHOTO)),
         id_of(&upload(&server, "", PHOTO))
     );
-    for bad in ["two words", &"x".repeat(256)] {
+    for bad in ["two words", "schlüssel", &"x".repeat(256)] {
         let reply = upload(&server, bad, PHOTO);
         assert_eq!(
             (reply.status, reply.header("x-error-code")),
@@ -127,6 +127,9 @@ fn a_request_that_is_sent_twice_is_one_upload() {
     assert_eq!(server.files("originals"), 4);
     let server = Server::on(server.stop(), |_| {}, None);
     assert_eq!(id_of(&upload(&server, "k-1", PHOTO)), first);
+    let path = format!("/api/images/{first}");
+    assert_eq!(server.request("DELETE", &path).send().status, 204);
+    assert_ne!(id_of(&upload(&server, "k-1", PHOTO)), first);
 }
 
 #[test]

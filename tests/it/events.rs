@@ -363,7 +363,7 @@ fn streams_leave_room_for_requests() {
     let one = Stream::open(&server, "/api/events", "");
     let _other = Stream::open(&server, "/api/events", "");
     let refused = server.get("/api/events");
-    let text = "Too many clients follow the events. Try again later.";
+    let text = "Too many clients follow the events or wait. Try again later.";
     refused.refused(429, "too-many-streams", text);
     assert_eq!(refused.header("retry-after"), Some("10"));
     drop(one);
@@ -372,6 +372,52 @@ fn streams_leave_room_for_requests() {
         wire.write(b"GET /api/events HTTP/1.0\r\nHost: x\r\n\r\n");
         wire.line() == "HTTP/1.0 200 OK\r"
     });
+}
+
+#[test]
+fn waits_leave_room_for_requests() {
+    let gate = Gate::default();
+    let server = Server::with(
+        |config| config.clients.max_connections = 2.try_into().unwrap(),
+        Some(gate.captions()),
+    );
+    let id = server.accept(PHOTO);
+    gate.wait_for(1);
+    let mut stream = Stream::open(&server, "/api/events", "");
+    let refused = waited(&server, &id, "60s");
+    let text = "Too many clients follow the events or wait. Try again later.";
+    refused.refused(429, "too-many-streams", text);
+    assert_eq!(refused.header("retry-after"), Some("10"));
+    // Nobody waits for what is done.
+    gate.open();
+    stream.until("done");
+    assert_eq!(waited(&server, &id, "60s").json()["status"], "success");
+}
+
+#[test]
+fn a_wait_takes_the_place_of_a_stream() {
+    let gate = Gate::default();
+    let server = Server::with(
+        |config| config.clients.max_connections = 3.try_into().unwrap(),
+        Some(gate.captions()),
+    );
+    let id = server.accept(PHOTO);
+    gate.wait_for(1);
+    // Each may find the place taken by the other, and asks again.
+    let wait = || {
+        until(|| {
+            let reply = waited(&server, &id, "60s");
+            reply.status == 200 && reply.json()["status"] == "success"
+        });
+    };
+    thread::scope(|scope| {
+        let waiting = scope.spawn(wait);
+        until(|| waited(&server, &id, "100ms").status == 429);
+        assert_eq!(server.get("/api/events").status, 429);
+        gate.open();
+        waiting.join().unwrap();
+    });
+    Stream::open(&server, "/api/events", "");
 }
 
 fn waited(server: &Server, id: &str, wait: &str) -> Reply {

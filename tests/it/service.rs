@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::embed_server;
 use crate::http::{Reply, Request};
-use crate::support::{Gate, PHOTO, Server};
+use crate::support::{Gate, PHOTO, Server, until};
 
 #[test]
 fn the_root_says_hello() {
@@ -51,6 +51,32 @@ fn a_server_that_cannot_work_names_the_check_that_failed() {
     busy.wait_idle();
     assert_eq!(busy.get("/readyz").status, 200);
     assert_eq!(busy.get("/livez").status, 200);
+}
+
+#[test]
+fn a_server_that_cannot_write_files_is_not_ready() {
+    let server = Server::with(|_| {}, None);
+    let folder = server.data().join("tmp");
+    std::fs::remove_dir(&folder).unwrap();
+    let disk = "the data folder cannot be written to";
+    let checks = json!({"model": "off", "disk": disk, "queue": "ok"});
+    let not_ready = json!({"detail": "Not ready: disk.", "checks": checks});
+    server.get("/readyz").expect(503, &not_ready);
+    std::fs::create_dir(&folder).unwrap();
+    until(|| server.get("/readyz").status == 200);
+}
+
+#[test]
+fn a_server_whose_database_is_locked_is_not_ready() {
+    let server = Server::with(|_| {}, None);
+    let other = rusqlite::Connection::open(server.data().join("pipeline.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let queue = "the database is locked";
+    let checks = json!({"model": "off", "disk": "ok", "queue": queue});
+    let not_ready = json!({"detail": "Not ready: queue.", "checks": checks});
+    server.get("/readyz").expect(503, &not_ready);
+    other.execute_batch("ROLLBACK").unwrap();
+    until(|| server.get("/readyz").status == 200);
 }
 
 #[test]

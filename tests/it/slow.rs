@@ -97,6 +97,30 @@ fn a_body_that_trickles_is_refused_although_it_never_stalls() {
 }
 
 #[test]
+fn the_rest_of_a_refused_body_is_no_head() {
+    let server = Server::with(
+        |config| {
+            config.clients.header_timeout = SHORT;
+            config.max_upload_bytes = 1_000;
+        },
+        None,
+    );
+    let body = vec![b'x'; 200_000];
+    let mut wire = Wire::connect(server.address);
+    wire.write(&upload_head(body.len()));
+    wire.answer_with(b"limit of 1000 bytes.\"}");
+    // What comes after the answer is thrown away, at the client's pace.
+    wire.write(&body[..1_000]);
+    assert!(wire.is_silent_for(2 * SHORT));
+    wire.write(&body[1_000..]);
+    wire.write(GET);
+    wire.answer_with(b"working\"}");
+    // The next head has its time again.
+    wire.write(b"G");
+    assert_eq!(wire.rest(), b"");
+}
+
+#[test]
 fn an_answer_that_is_not_taken_is_given_up() {
     const TIMES: usize = 200;
     let server = server(|limits| {

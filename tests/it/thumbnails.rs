@@ -1,7 +1,7 @@
 //! Thumbnails: the order of the checks, and what HTTP caches and download managers ask for.
 
-use crate::http::Reply;
-use crate::support::{Gate, PHOTO, Server};
+use crate::http::{Form, Reply};
+use crate::support::{Gate, PHOTO, Server, id_of};
 
 const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -60,6 +60,47 @@ fn they_are_jpeg_files_that_may_be_kept() {
     assert!(reply.header("cache-control").unwrap().contains("immutable"));
     assert!(reply.header("etag").is_some() && reply.header("last-modified").is_some());
     assert!(reply.body.starts_with(b"\xff\xd8\xff"));
+}
+
+#[test]
+fn only_what_everybody_may_see_is_kept_for_everybody() {
+    let kept = |config: fn(&mut pipeline_server::Config)| {
+        let server = Server::with(config, None);
+        let key = ("X-API-Key", "correct-horse-battery");
+        let post = server.post(Form::file("cat.jpg", "image/jpeg", PHOTO));
+        let id = id_of(&post.header(key.0, key.1).send());
+        server.wait_idle();
+        let path = format!("/api/images/{id}/thumbnails/small");
+        let reply = ask(&server, &path, &[key]);
+        reply.header("cache-control").unwrap().to_owned()
+    };
+    assert!(kept(|_| {}).starts_with("public, "));
+    let with_keys = kept(|config| {
+        config.access.keys = vec!["write:correct-horse-battery".parse().unwrap()];
+    });
+    assert!(with_keys.starts_with("private, "), "{with_keys}");
+}
+
+/// Errors that even root meets: a link in a circle, and a file that cannot be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_does_not_answer_is_worth_another_try() {
+    let (server, path) = ready();
+    let id = path.split('/').nth(3).unwrap();
+    let folder = server.data().join("thumbnails").join(&id[..2]).join(id);
+    let file = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path();
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(file).collect();
+    for target in [None, Some("/proc/self/mem")] {
+        for file in &files {
+            std::fs::remove_file(file).unwrap();
+            let target = target.map_or(file.as_path(), std::path::Path::new);
+            std::os::unix::fs::symlink(target, file).unwrap();
+        }
+        let reply = server.get(&path);
+        let text = "The storage cannot be used. Try again later.";
+        reply.refused(503, "storage-unavailable", text);
+        assert!(reply.header("retry-after").is_some());
+    }
 }
 
 #[test]

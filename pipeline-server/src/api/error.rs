@@ -178,7 +178,7 @@ impl ApiError {
             }
             Self::QueueFull => "Too many images are waiting. Try again later.",
             Self::TooManyUploads => "Too many uploads are underway. Try again later.",
-            Self::TooManyStreams => "Too many clients follow the events. Try again later.",
+            Self::TooManyStreams => "Too many clients follow the events or wait. Try again later.",
             Self::NoKey => "An API key is needed, as `X-API-Key` or as a bearer token.",
             Self::BadKey => "The API key is not known.",
             Self::ReadOnlyKey => "The API key may only read.",

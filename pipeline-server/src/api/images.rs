@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use pipeline_store::{ImageId, Page};
-use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
@@ -13,7 +13,7 @@ use super::filter::{FilterParams, escaped};
 use super::json::JsonBody;
 use super::listing::{ImageArray, MOST, Writer};
 use super::refused::{Refusals, Refused};
-use super::sender::Sender;
+use super::sender::UploadKey;
 use super::types::{Accepted, Image};
 use super::{ApiError, MultipartForm, Tag, wait};
 use crate::events::What;
@@ -38,13 +38,12 @@ impl Images {
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
     async fn upload(
         &self,
-        sender: Sender,
         /// A text of the client's choice: the same one with the same file, within 24 hours, is the same upload.
         #[oai(name = "Idempotency-Key")]
-        key: Header<Option<String>>,
+        key: UploadKey,
         form: MultipartForm,
     ) -> Result<Json<Accepted>, Refused<Upload>> {
-        let result = match sender.upload_key(key.0) {
+        let result = match key.0 {
             Ok(key) => upload::receive(&self.app, form, key).await,
             Err(refusal) => Err(refusal),
         };
@@ -115,7 +114,8 @@ impl Images {
 
     /// Read a picture
     ///
-    /// With `wait` the answer comes as soon as the work has ended, or when that time is over.
+    /// With `wait` the answer comes as soon as the work has ended, or when that time is over. Half of the connections may
+    /// wait or follow events.
     #[oai(path = "/:image_id", method = "get", operation_id = "read_image")]
     async fn read(
         &self,
@@ -264,6 +264,7 @@ impl Refusals for Read {
         ApiError::BadWait {
             input: String::new(),
         },
+        ApiError::TooManyStreams,
     ];
 }
 

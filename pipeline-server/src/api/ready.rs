@@ -4,6 +4,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 use tracing::warn;
 
+use crate::probe::Found;
 use crate::{App, disk};
 
 /// When to ask again, in seconds.
@@ -15,9 +16,9 @@ const OK: &str = "ok";
 pub(super) struct Checks {
     /// The captioning model is loaded.
     model: String,
-    /// The data folder has room.
+    /// The data folder has room and can be written to.
     disk: String,
-    /// The database answers, and the queue has room.
+    /// The database answers and can be written to, and the queue has room.
     queue: String,
 }
 
@@ -56,11 +57,11 @@ pub(super) enum Readiness {
 }
 
 impl Checks {
-    /// Asks the disk and the database.
+    /// Asks the disk and the database; `tried` is what came of writing to them.
     ///
     /// # Blocking
     /// For as long as they take.
-    pub(super) fn run(app: &App) -> Self {
+    pub(super) fn run(app: &App, tried: Found) -> Self {
         let model = match app.has_captions() {
             // A server whose model cannot be loaded does not start.
             true => OK,
@@ -68,8 +69,8 @@ impl Checks {
         };
         Self {
             model: model.to_owned(),
-            disk: disk(app).to_owned(),
-            queue: queue(app).to_owned(),
+            disk: tried.disk.unwrap_or_else(|| disk(app)).to_owned(),
+            queue: tried.database.unwrap_or_else(|| queue(app)).to_owned(),
         }
     }
 

@@ -1,42 +1,64 @@
-//! Who sends an upload, as far as its key is concerned.
+//! The key by which an upload is known when it is sent again.
 
-use poem::{FromRequest, Request, RequestBody};
+use poem::http::{HeaderName, HeaderValue};
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::ApiError;
 use crate::App;
 use crate::door::Client;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest key that a client may choose, in bytes.
 const MAX_KEY: usize = 255;
 
-/// The API key by which a request was let in; empty where none is needed. Clients with different ones may choose the same
-/// `Idempotency-Key`.
+/// What to remember an upload by, if the client gave a key: that, and the API key by which the request was let in. Clients
+/// with different ones may choose the same key.
 #[derive(Debug)]
-pub(super) struct Sender(String);
+pub(super) struct UploadKey(pub(super) Result<Option<String>, ApiError>);
 
-impl<'a> FromRequest<'a> for Sender {
-    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+/// The stock extractor takes a header that is not ASCII for one that is not there, and the upload would be done twice.
+impl<'a> ApiExtractor<'a> for UploadKey {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    const PARAM_IS_REQUIRED: bool = false;
+
+    type ParamType = Option<String>;
+    type ParamRawType = String;
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(Option::<String>::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
         let client = request.data::<App>().map(|app| app.door().client(request));
-        Ok(Self(match client {
+        let sender = match client {
             Some(Client::Key(fingerprint)) => fingerprint,
+            // No key is needed.
             _ => String::new(),
-        }))
+        };
+        let given = request.headers().get(IDEMPOTENCY_KEY);
+        Ok(Self(upload_key(&sender, given)))
     }
 }
 
-impl Sender {
-    /// The key to remember an upload by, if the client gave one.
-    ///
-    /// # Errors
-    /// [`ApiError::BadKeyText`].
-    pub(super) fn upload_key(&self, given: Option<String>) -> Result<Option<String>, ApiError> {
-        let Some(given) = given.filter(|given| !given.is_empty()) else {
-            return Ok(None);
-        };
-        if given.len() > MAX_KEY || !given.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ApiError::BadKeyText);
-        }
-        Ok(Some(format!("{}:{given}", self.0)))
+fn upload_key(sender: &str, given: Option<&HeaderValue>) -> Result<Option<String>, ApiError> {
+    let Some(given) = given.filter(|given| !given.is_empty()) else {
+        return Ok(None);
+    };
+    let is_visible = given.as_bytes().iter().all(u8::is_ascii_graphic);
+    match given.to_str() {
+        Ok(key) if is_visible && key.len() <= MAX_KEY => Ok(Some(format!("{sender}:{key}"))),
+        _ => Err(ApiError::BadKeyText),
     }
 }
 
@@ -46,15 +68,23 @@ mod tests {
 
     #[test]
     fn keys_of_different_clients_are_different() {
-        let key = |sender: &str, given: &str| {
-            let sender = Sender(sender.to_owned());
-            sender.upload_key(Some(given.to_owned()))
+        let key = |sender: &str, given: &[u8]| {
+            let given = HeaderValue::from_bytes(given).unwrap();
+            upload_key(sender, Some(&given))
         };
-        assert_eq!(key("", ""), Ok(None));
-        assert_eq!(key("", "a"), Ok(Some(":a".to_owned())));
-        assert_ne!(key("x", "a"), key("y", "a"));
-        for bad in ["two words", "ü", "\n", &"x".repeat(256)] {
-            assert_eq!(key("", bad), Err(ApiError::BadKeyText), "{bad}");
+        assert_eq!(upload_key("", None), Ok(None));
+        assert_eq!(key("", b""), Ok(None));
+        assert_eq!(key("", b"a"), Ok(Some(":a".to_owned())));
+        assert_ne!(key("x", b"a"), key("y", b"a"));
+        let bad: [&[u8]; 5] = [
+            b"two words",
+            "ü".as_bytes(),
+            b"caf\xe9",
+            b"\t",
+            &[b'x'; 256],
+        ];
+        for bad in bad {
+            assert_eq!(key("", bad), Err(ApiError::BadKeyText), "{bad:?}");
         }
     }
 }

@@ -48,10 +48,14 @@ impl Service {
 
     /// Can pictures be uploaded
     ///
-    /// Checks the model, the free space and the queue, and says what it found.
+    /// Checks the model, the free space and the queue, tries to write to the disk and the database, and says what it found.
     #[oai(path = "/readyz", method = "get", operation_id = "is_ready")]
     async fn ready(&self) -> poem::Result<Readiness> {
-        let checks = self.app.blocking(|app| Ok(Checks::run(app))).await;
+        let tried = self.app.probe().look(self.app.store()).await;
+        let checks = self
+            .app
+            .blocking(move |app| Ok(Checks::run(app, tried)))
+            .await;
         let checks = checks.map_err(|e| poem::Error::from_response(e.into_response()))?;
         Ok(checks.verdict())
     }

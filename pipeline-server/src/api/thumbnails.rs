@@ -76,7 +76,12 @@ impl Thumbnails {
             let path = app.store().thumbnail(id, &size)?;
             Stored::read(&path.ok_or(ApiError::ThumbnailNotFound)?)
         });
-        Ok(stored.await?.reply(headers)?)
+        // With keys, a cache between us and the client must not show to others what one may see.
+        let cached_by = match self.app.door().has_keys() {
+            true => "private, max-age=31536000, immutable",
+            false => "public, max-age=31536000, immutable",
+        };
+        Ok(stored.await?.reply(headers, cached_by)?)
     }
 }
 
@@ -95,9 +100,13 @@ impl Stored {
             file.read_to_end(&mut jpeg)?;
             Ok(Self { jpeg, modified })
         };
-        read().map_err(|error: io::Error| match error.kind() {
+        read().map_err(|source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => ApiError::ThumbnailNotFound,
-            _ => ApiError::internal(&error),
+            _ => ApiError::from(pipeline_store::Error::Io {
+                op: "read a thumbnail",
+                path: path.to_owned(),
+                source,
+            }),
         })
     }
 
@@ -110,13 +119,13 @@ impl Stored {
         format!("\"{:x}-{:x}\"", self.jpeg.len(), time.as_nanos())
     }
 
-    fn reply(self, conditions: &HeaderMap) -> Result<Reply, ApiError> {
+    fn reply(self, conditions: &HeaderMap, cached_by: &'static str) -> Result<Reply, ApiError> {
         let etag_text = self.etag();
         let etag: Option<ETag> = etag_text.parse().ok();
         let modified = LastModified::from(self.modified);
         let mut response = Response::builder()
             .header(header::ETAG, etag_text)
-            .header(header::CACHE_CONTROL, "public, max-age=31536000, immutable")
+            .header(header::CACHE_CONTROL, cached_by)
             .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
             .header(header::ACCEPT_RANGES, "bytes")
             .typed_header(modified)

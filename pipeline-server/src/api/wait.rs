@@ -13,6 +13,9 @@ use crate::events::News;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Returns when nobody works on the picture, or when the time is over; at once without a time, and when the server stops.
+///
+/// # Errors
+/// [`ApiError::BadWait`]; [`ApiError::TooManyStreams`] if there is work to wait for and no place to wait in.
 pub(super) async fn for_the_end(
     app: &App,
     id: ImageId,
@@ -27,19 +30,22 @@ pub(super) async fn for_the_end(
 async fn ended(app: &App, id: ImageId) -> Result<(), ApiError> {
     // From before the first look, so that no end falls in between.
     let mut follower = app.events().follow(None, Some(id));
-    while is_in_work(app, id).await? {
-        loop {
-            match follower.next().await {
-                None => return Ok(()),
-                Some(News::Missed) => break,
-                Some(News::Events(events)) if events.iter().any(|event| event.what.is_end()) => {
-                    break;
+    if !is_in_work(app, id).await? {
+        return Ok(());
+    }
+    // Whoever waits keeps a connection from others, as whoever follows the events does.
+    let _place = app.events().place().ok_or(ApiError::TooManyStreams)?;
+    loop {
+        match follower.next().await {
+            None => return Ok(()),
+            Some(News::Events(events)) if !events.iter().any(|event| event.what.is_end()) => {}
+            Some(News::Events(_) | News::Missed) => {
+                if !is_in_work(app, id).await? {
+                    return Ok(());
                 }
-                Some(News::Events(_)) => {}
             }
         }
     }
-    Ok(())
 }
 
 /// Whether the work on a picture goes on, or is still to begin.

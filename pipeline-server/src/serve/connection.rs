@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,12 +17,13 @@ use hyper_util::rt::TokioIo;
 use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, header};
 use poem::web::{LocalAddr, RemoteAddr};
-use poem::{Endpoint, Request};
+use poem::{Body, Endpoint, Request};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::debug;
 
 use super::guarded::{Exchange, Guarded};
+use super::received::Received;
 use crate::config::ClientLimits;
 
 /// Room for the head of a request, and the most that is read at once of a body, in bytes.
@@ -71,7 +73,9 @@ impl<E: Endpoint> Service<E> {
         let socket = Guarded::new(stream, &self.limits, exchange.clone());
         let service = service_fn(|request: hyper::Request<Incoming>| {
             exchange.begin();
-            let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+            let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+            let body = Received::new(request.take_body().into(), &exchange);
+            request.set_body(Body::from(BoxBody::new(body)));
             let (exchange, place) = (&exchange, &place);
             async move {
                 let mut response = self.endpoint.get_response(request).await;

@@ -13,23 +13,57 @@ use tracing::debug;
 
 use crate::config::ClientLimits;
 use crate::pace::Pace;
+use crate::upload::DRAIN_TIME;
 
-/// Counts the beginnings and ends of exchanges: odd while a request is being answered. Shared by the socket, which cannot
-/// know, and the HTTP service, which does.
+/// What the HTTP service is about. Shared with the socket, which cannot know.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Exchange(Arc<AtomicU64>);
+pub(super) struct Exchange(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// The beginnings and ends of exchanges: odd while a request is being answered.
+    exchanges: AtomicU64,
+    /// The exchange whose body is being read, by its count; 0 for none.
+    body: AtomicU64,
+}
+
+/// How both stand at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    exchanges: u64,
+    reads_body: bool,
+}
 
 impl Exchange {
     pub(super) fn begin(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.exchanges.fetch_add(1, Ordering::AcqRel);
+        // All of the body before has come, whether or not its reader has got to the end of it.
+        self.0.body.store(0, Ordering::Release);
     }
 
     pub(super) fn end(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.exchanges.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn count(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+    /// Somebody reads the body of this exchange. Returns what to end that with.
+    pub(super) fn body_begins(&self) -> u64 {
+        let exchange = self.0.exchanges.load(Ordering::Acquire);
+        self.0.body.store(exchange, Ordering::Release);
+        exchange
+    }
+
+    pub(super) fn body_ends(&self, exchange: u64) {
+        let body = &self.0.body;
+        // If it is another's by now, there is nothing to end.
+        body.compare_exchange(exchange, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .ok();
+    }
+
+    fn look(&self) -> Seen {
+        Seen {
+            exchanges: self.0.exchanges.load(Ordering::Acquire),
+            reads_body: self.0.body.load(Ordering::Acquire) != 0,
+        }
     }
 }
 
@@ -39,8 +73,8 @@ pub(super) struct Guarded<S> {
     inner: S,
     limits: Arc<ClientLimits>,
     exchange: Exchange,
-    /// Its count when we last looked.
-    seen: u64,
+    /// How it stood when we last looked.
+    seen: Seen,
     /// What the client is expected to do next, while no request is being answered.
     expected: Expected,
     /// When that began.
@@ -57,6 +91,8 @@ enum Expected {
     Request,
     /// Send the rest of a head. A new connection is expected to begin at once.
     Head,
+    /// Send the rest of a body that was refused. It is thrown away, which takes [`DRAIN_TIME`] at the most.
+    Rest,
     /// Nothing: a request is being answered.
     Nothing,
 }
@@ -67,8 +103,8 @@ impl<S> Guarded<S> {
             inner,
             answer: Pace::new(limits),
             limits: Arc::clone(limits),
+            seen: exchange.look(),
             exchange,
-            seen: 0,
             expected: Expected::Head,
             since: Instant::now(),
             timer: None,
@@ -83,23 +119,26 @@ impl<S> Guarded<S> {
 
     /// Notices that exchanges have begun or ended since the last look.
     fn look_at_exchange(&mut self) {
-        let count = self.exchange.count();
-        if count == self.seen {
+        let now = self.exchange.look();
+        if now == self.seen {
             return;
         }
-        self.seen = count;
-        let answering = count % 2 == 1;
-        self.expect(match answering {
-            true => Expected::Nothing,
-            false => Expected::Request,
+        if now.exchanges != self.seen.exchanges {
+            self.answer = Pace::new(&self.limits);
+        }
+        self.seen = now;
+        self.expect(match (now.exchanges % 2 == 1, now.reads_body) {
+            (true, _) => Expected::Nothing,
+            (false, true) => Expected::Rest,
+            (false, false) => Expected::Request,
         });
-        self.answer = Pace::new(&self.limits);
     }
 
     /// Whether the client took too long for what is expected of it.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let (limit, what) = match self.expected {
             Expected::Head => (self.limits.header_timeout, "the head of a request"),
+            Expected::Rest => (DRAIN_TIME, "the rest of a body"),
             // An answer that the client does not take has its own limit.
             Expected::Request if !self.answer_waits => (self.limits.idle_timeout, "a request"),
             _ => return Poll::Pending,
@@ -196,5 +235,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_waited_for_until_it_ends_or_the_next_request_begins() {
+        let exchange = Exchange::default();
+        let reads_body = || exchange.look().reads_body;
+        exchange.begin();
+        let first = exchange.body_begins();
+        exchange.end();
+        assert!(reads_body());
+        exchange.body_ends(first);
+        assert!(!reads_body());
+
+        exchange.begin();
+        let slow = exchange.body_begins();
+        exchange.end();
+        exchange.begin();
+        assert!(!reads_body());
+        let next = exchange.body_begins();
+        exchange.body_ends(slow);
+        assert!(reads_body(), "it is not the next one's end");
+        exchange.body_ends(next);
+        assert!(!reads_body());
     }
 }

@@ -21,10 +21,11 @@ use crate::pace::Pace;
 const OVERHEAD: u64 = 64 << 10;
 /// How much the multipart parser may hold back, in bytes: the head of a part, or what stands before the first one.
 const MAX_HELD: usize = 64 << 10;
-/// What is read of a refused body, and for how long, so that a client which sends everything before it listens can
-/// hear the refusal instead of a broken connection.
+/// How much is read of a refused body, so that a client which sends everything before it listens can hear the refusal
+/// instead of a broken connection.
 const DRAIN_BYTES: u64 = 256 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// For how long it is read.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// A body that counts what was read of it.
 pub(super) struct BodyStream {

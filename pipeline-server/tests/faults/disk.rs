@@ -47,6 +47,14 @@ fn an_upload_that_cannot_be_stored_is_refused_and_leaves_nothing() {
     ] {
         site.script(point, action);
         assert_refused(&server, code);
+        // What befalls an upload is told before it. A file that cannot get to its place or the disk needs a real one.
+        if matches!(
+            (point, action),
+            ("receiving", "full") | ("database", "read-only")
+        ) {
+            let not_ready = || (server.get("/readyz").unwrap().status == 503).then_some(());
+            until("it is not ready", not_ready);
+        }
         site.heal();
         for folder in ["originals", "thumbnails", "tmp"] {
             let left = files(&site.data().join(folder));
@@ -57,6 +65,9 @@ fn an_upload_that_cannot_be_stored_is_refused_and_leaves_nothing() {
             serde_json::json!([])
         );
     }
+    until("it is ready", || {
+        (server.get("/readyz").unwrap().status == 200).then_some(())
+    });
     assert_sound(&site, server, 0);
 }
 

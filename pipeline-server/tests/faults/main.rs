@@ -13,4 +13,5 @@ mod hangs;
 mod kills;
 mod ledger;
 mod process;
+mod retry;
 mod stop;

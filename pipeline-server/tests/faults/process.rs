@@ -40,9 +40,17 @@ impl Site {
 
     /// Lets `action` happen at the place `point`, from now on and in servers that start later.
     pub(crate) fn script(&self, point: &str, action: &str) {
+        self.script_all(&[(point, action)]);
+    }
+
+    /// The same for several places.
+    pub(crate) fn script_all(&self, lines: &[(&str, &str)]) {
+        let lines = lines
+            .iter()
+            .map(|(point, action)| format!("{point} {action}\n"));
         // In one step, so that no server reads a half of it.
         let draft = self.folder.path().join("draft");
-        std::fs::write(&draft, format!("{point} {action}\n")).unwrap();
+        std::fs::write(&draft, lines.collect::<String>()).unwrap();
         std::fs::rename(draft, self.script_path()).unwrap();
     }
 
@@ -228,13 +236,18 @@ impl Reply {
 
 /// Uploads a photo.
 pub(crate) fn upload(address: &str) -> io::Result<Reply> {
+    upload_with(address, "")
+}
+
+/// Uploads a photo with further header lines, each with its end.
+pub(crate) fn upload_with(address: &str, headers: &str) -> io::Result<Reply> {
     let mut body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.jpg\"\r\n\
                      Content-Type: image/jpeg\r\n\r\n"
         .to_vec();
     body.extend(PHOTO);
     body.extend(b"\r\n--b--\r\n");
-    let form = "Content-Type: multipart/form-data; boundary=b\r\n";
-    request(address, "POST", "/api/images", form, &body)
+    let headers = format!("{headers}Content-Type: multipart/form-data; boundary=b\r\n");
+    request(address, "POST", "/api/images", &headers, &body)
 }
 
 /// An answer, or an error if the server died before it was complete.

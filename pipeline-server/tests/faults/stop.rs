@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, files};
 use crate::process::{Server, Site, until, upload};
 
 /// The attempts of all pictures in work, after the server has ended.
@@ -91,4 +91,44 @@ fn a_stop_does_not_wait_for_a_worker_that_hangs() {
     for image in ledger.check(&site) {
         assert_eq!(image["status"], "success", "{image}");
     }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_an_upload_that_hangs() {
+    let (site, mut ledger) = (Site::new(), Ledger::default());
+    let server = site.start(&["--workers", "1"]);
+    site.script("synced", "hang");
+    let address = server.address.clone();
+    let hung = thread::spawn(move || upload(&address));
+    let database = site.database();
+    until("the upload waits for the disk", || {
+        let sql = "SELECT count(*) FROM images";
+        let rows: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+        (rows > 0).then_some(())
+    });
+    println!("stopped in {:?}", stop(server));
+    hung.join().unwrap().unwrap_err();
+    site.heal();
+    for image in ledger.check(&site) {
+        assert_eq!(image["status"], "success", "{image}");
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_database_that_hangs() {
+    let (site, mut ledger) = (Site::new(), Ledger::default());
+    let server = site.start(&["--workers", "1"]);
+    ledger.acknowledge(server.accept());
+    server.finished();
+    site.script("database", "hang");
+    let address = server.address.clone();
+    let hung = thread::spawn(move || upload(&address));
+    until("the upload waits for the database", || {
+        let originals = files(&site.data().join("originals"));
+        (originals.len() > 1).then_some(())
+    });
+    println!("stopped in {:?}", stop(server));
+    hung.join().unwrap().unwrap_err();
+    site.heal();
+    assert_eq!(ledger.check(&site).len(), 1);
 }

@@ -107,11 +107,13 @@ impl Blobs {
         Temporaries::clear(left)
     }
 
-    /// Removes the files of `id` that no row names.
+    /// Removes the files of `id` that no row names. One that has a row may be an upload whose sender had no answer, and
+    /// comes back for one with the same key: its file is made durable before that.
     fn settle(&self, id: ImageId, row: Option<&HashSet<String>>) -> Result<()> {
         let Some(named) = row else {
             return self.remove(id);
         };
+        self.sync_original_if_found(id)?;
         let folder = self.thumbnail_folder(id);
         let failed = |e| Error::io("remove files of an image", &folder, e);
         for file in entries(&folder).map_err(failed)? {

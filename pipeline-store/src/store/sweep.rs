@@ -61,8 +61,8 @@ impl Store {
     }
 
     /// Removes files that no row names and no call has in hand, `age` old or older: those of the images whose ids begin
-    /// with the byte `part`, and with part 0 also what lies in the folder for temporary files. Returns how many there
-    /// were.
+    /// with the byte `part`, and with part 0 also what lies in the folder for temporary files. Uploads that failed when
+    /// their rows could not be removed go, too, whatever the part. Returns how many there were.
     ///
     /// A 256th of the store at a time, so that a large one is gone through without holding anything up. Call it for one
     /// part after the other, now and then.
@@ -83,11 +83,12 @@ impl Store {
     /// # Errors
     /// If a folder or the database cannot be read, or a file cannot be removed; the others are removed all the same.
     pub fn sweep(&self, part: u8, age: Duration) -> Result<usize> {
+        let taken_back = self.take_back_stuck();
         let cleared = match part {
             0 => self.clear_temporaries(age),
             _ => Ok(0),
         };
-        Ok(self.remove_orphans(part, age)? + cleared?)
+        Ok(self.remove_orphans(part, age)? + cleared? + taken_back?)
     }
 
     fn remove_orphans(&self, part: u8, age: Duration) -> Result<usize> {

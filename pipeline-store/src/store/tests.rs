@@ -10,6 +10,7 @@ use pipeline_core::Thumbnail;
 use super::*;
 use crate::blobs::SYNCED;
 use crate::conn::lock;
+use crate::images::NewImage;
 
 #[test]
 fn a_full_disk_stores_nothing_and_loses_nothing() {
@@ -64,10 +65,75 @@ fn a_row_whose_file_cannot_be_synced_is_taken_back() {
         sha256: [0; 32],
     };
     let id = no_file.id;
-    let error = store.store_upload(no_file, None).unwrap_err();
+    let error = store.store_upload(&no_file, None).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error:?}");
     assert_eq!(store.image(id).unwrap(), None);
     assert_eq!(store.queue_len().unwrap(), 0);
+}
+
+fn send(store: &Store, key: &str) -> Result<ImageId> {
+    let mut upload = store.begin_upload().unwrap();
+    upload.write_all(b"bytes").unwrap();
+    store.accept_once(upload, "cat.jpg", Some(key))
+}
+
+fn ids(store: &Store) -> Vec<ImageId> {
+    let images = store.list(&Page::default()).unwrap().images;
+    images.iter().map(|image| image.id).collect()
+}
+
+#[test]
+fn a_key_is_no_answer_before_its_upload_is_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig {
+        busy_timeout: Duration::ZERO,
+        ..StoreConfig::default()
+    };
+    let store = Store::open(dir.path(), &config).unwrap();
+    let first = send(&store, "k").unwrap();
+    store.inner.unsettled.enter(first);
+    let error = send(&store, "k").unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+    assert_eq!(ids(&store), [first]);
+    store.inner.unsettled.settle(first);
+    assert_eq!(send(&store, "k").unwrap(), first);
+
+    // Its sender was told that it is not stored.
+    store.inner.unsettled.set_stuck(first);
+    let second = send(&store, "k").unwrap();
+    assert_ne!(second, first);
+    assert_eq!(ids(&store), [second]);
+    assert_eq!(send(&store, "k").unwrap(), second);
+}
+
+#[test]
+fn an_upload_that_could_not_be_taken_back_goes_with_the_next_sweep() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+    let (failed, good) = (send(&store, "k").unwrap(), send(&store, "l").unwrap());
+    store.inner.unsettled.set_stuck(failed);
+    let age = Duration::from_secs(3_600);
+    assert_eq!(store.sweep(7, age).unwrap(), 1);
+    assert_eq!(ids(&store), [good]);
+    assert_eq!(store.inner.blobs.original_size(failed), None);
+    assert_eq!(store.sweep(7, age).unwrap(), 0);
+}
+
+#[test]
+fn an_upload_that_was_cut_off_is_made_durable_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+    let id = send(&store, "k").unwrap();
+    // What a process leaves that ends between the commit and the answer.
+    store.inner.blobs.doubt(id).unwrap().keep();
+    drop(store);
+    synced(dir.path());
+    let store = Store::open(dir.path(), &StoreConfig::default()).unwrap();
+    let name = id.to_string();
+    let original = Path::new("originals").join(&name[..2]).join(&name);
+    let now = synced(dir.path());
+    assert!(now.contains(&original), "{original:?} of {now:?}");
+    assert_eq!(send(&store, "k").unwrap(), id);
 }
 
 /// What lies in `data` and was made durable, from the last call to this one.

@@ -198,6 +198,23 @@ fn a_row_that_cannot_be_read_is_done_again() {
 }
 
 #[test]
+fn a_database_too_damaged_to_open_is_told_and_left_as_it_is() {
+    let patient = Patient::new();
+    let path = patient.path().join("pipeline.sqlite");
+    let mut bad = fs::read(&path).unwrap();
+    // How many pages are free: all that is stored can still be read.
+    bad[39] += 1;
+    fs::write(&path, &bad).unwrap();
+    let diagnosis = patient.mend();
+    assert!(
+        matches!(&*diagnosis.found, [Problem::Damaged { .. }, ..]),
+        "{diagnosis:?}"
+    );
+    assert_eq!(diagnosis.found, diagnosis.remaining);
+    assert!(fs::read(&path).unwrap() == bad, "it was written to");
+}
+
+#[test]
 fn a_damaged_database_is_told_and_stays_a_problem() {
     let patient = Patient::new();
     patient.sql("INSERT INTO thumbnails VALUES (99, 0, 'small', 1, 1, 1, '1-0.jpg')");

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use pipeline_store::{Error, ImageState, Store, StoreConfig};
 use rusqlite::Connection;
@@ -10,6 +11,9 @@ use rusqlite::Connection;
 use crate::support::{
     Scratch, accept, all_ids, claim, complete, files, get, is_processing, open, try_accept,
 };
+
+/// The size of the database's pages, in bytes.
+const PAGE: usize = 4096;
 
 fn open_error(dir: &Path) -> Error {
     open(dir).map(|_| ()).unwrap_err()
@@ -89,6 +93,70 @@ fn a_damaged_database_is_refused_and_left_alone() {
         );
         assert!(fs::read(&database).unwrap() == bad, "nothing was written");
     }
+}
+
+#[test]
+fn a_database_that_is_damaged_in_the_middle_is_refused_and_left_alone() {
+    let store = Scratch::new();
+    for n in 0..50 {
+        accept(&store, &"long name ".repeat(n));
+    }
+    let database = store.database();
+    let folder = store.close();
+    let good = fs::read(&database).unwrap();
+    let middle = good.len() / 2 / PAGE * PAGE;
+    let mut bad = good.clone();
+    bad[middle..middle + PAGE].fill(b'x');
+    fs::write(&database, &bad).unwrap();
+    let error = open_error(folder.path());
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    assert!(fs::read(&database).unwrap() == bad, "it was written to");
+    fs::write(&database, &good).unwrap();
+    assert_eq!(all_ids(&open(folder.path()).unwrap()).len(), 50);
+}
+
+/// A process that was killed leaves a WAL, with all that was written last.
+#[test]
+fn a_damaged_database_keeps_its_wal() {
+    let store = Scratch::new();
+    for n in 0..50 {
+        accept(&store, &"long name ".repeat(n));
+    }
+    let store = Scratch::in_folder(store.close());
+    accept(&store, "cat.jpg");
+    let left = store.killed();
+    let database = left.path().join("pipeline.sqlite");
+    let wal = left.path().join("pipeline.sqlite-wal");
+    let before = fs::read(&wal).unwrap();
+    let mut bad = fs::read(&database).unwrap();
+    // All but the first page, of which the WAL has a newer form.
+    bad[PAGE..].fill(b'x');
+    fs::write(&database, &bad).unwrap();
+    let error = open_error(left.path());
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    assert!(fs::read(&database).unwrap() == bad, "it was written to");
+    assert!(fs::read(&wal).unwrap() == before, "it was written to");
+}
+
+#[test]
+fn what_an_upload_would_meet_can_be_asked() {
+    let store = Scratch::new();
+    store.probe_files().unwrap();
+    store.probe_database(Duration::ZERO).unwrap();
+    assert!(files(&store.path().join("tmp")).is_empty());
+
+    let other = Connection::open(store.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = store.probe_database(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+    store.probe_files().unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    store.probe_database(Duration::ZERO).unwrap();
+
+    fs::remove_dir(store.path().join("tmp")).unwrap();
+    let error = store.probe_files().unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    store.probe_database(Duration::ZERO).unwrap();
 }
 
 #[test]

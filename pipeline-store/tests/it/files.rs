@@ -56,6 +56,22 @@ fn names_of_thumbnails_never_become_paths() {
     assert_eq!(fs::read(path).unwrap(), b"jpeg");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_thumbnail_that_cannot_be_looked_at_is_not_one_that_is_gone() {
+    let store = Scratch::new();
+    let id = accept(&store, "cat.jpg");
+    complete(&store, &claim(&store)).unwrap();
+    let path = store.thumbnail(id, "small").unwrap().unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(store.thumbnail(id, "small").unwrap(), None);
+    // A link in a circle is an error that even root meets.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let error = store.thumbnail(id, "small").unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error:?}");
+    assert!(error.is_retryable());
+}
+
 #[test]
 fn a_dropped_upload_leaves_nothing() {
     let store = Scratch::new();

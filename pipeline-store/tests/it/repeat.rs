@@ -27,11 +27,37 @@ fn a_key_with_the_same_bytes_is_the_image_that_is_there() {
     assert_eq!(files(&store.path().join("originals")).len(), 1);
     assert_ne!(send(&store, Some("other"), b"cat").unwrap(), first);
     assert_ne!(send(&store, None, b"cat").unwrap(), first);
-    // The answer was given, and stays.
-    store.delete(first).unwrap();
-    assert_eq!(send(&store, Some("k"), b"cat").unwrap(), first);
     let after = Scratch::in_folder(store.killed());
     assert_eq!(send(&after, Some("k"), b"cat").unwrap(), first);
+}
+
+#[test]
+fn a_deletion_frees_the_key() {
+    let store = Scratch::new();
+    let first = send(&store, Some("k"), b"cat").unwrap();
+    store.delete(first).unwrap();
+    let second = send(&store, Some("k"), b"cat").unwrap();
+    assert_ne!(second, first);
+    assert_eq!(all_ids(&store), [second]);
+    assert_eq!(send(&store, Some("k"), b"cat").unwrap(), second);
+    store.delete(second).unwrap();
+    send(&store, Some("k"), b"other bytes").unwrap();
+}
+
+#[test]
+fn a_sender_who_still_has_what_was_lost_may_send_it_again() {
+    let store = Scratch::new();
+    let lost = send(&store, Some("k"), b"cat").unwrap();
+    std::fs::remove_file(store.original_path(lost)).unwrap();
+    let job = claim(&store);
+    let error = store.original(&job).unwrap_err();
+    store.fail(&job, error.code(), "it is gone", TOOK).unwrap();
+    let again = send(&store, Some("k"), b"cat").unwrap();
+    assert_ne!(again, lost);
+    assert_eq!(send(&store, Some("k"), b"cat").unwrap(), again);
+    // Any other failure is an answer: the same bytes would fail again.
+    store.fail(&claim(&store), "corrupt", "no", TOOK).unwrap();
+    assert_eq!(send(&store, Some("k"), b"cat").unwrap(), again);
 }
 
 #[test]
