@@ -92,8 +92,9 @@ impl Stage<Source> for MetadataStage {
         let format = source.format().ok_or(Error::UnknownFormat)?;
         let header = Header::read(source, &self.limits)?;
         let exif = header.exif();
-        let (width, height) = probe(source, format, exif.is_some())
-            .or(header.size)
+        let (width, height) = header
+            .size
+            .and_then(|size| probe(source, format, exif.is_some()).or(Some(size)))
             .filter(|&(width, height)| width > 0 && height > 0)
             .ok_or_else(|| Error::decode(format, "the file does not say how large it is"))?;
         Ok(Metadata {
@@ -111,8 +112,8 @@ impl Stage<Source> for MetadataStage {
 /// Stored width and height by `imageinfo`, or `None` where its answer is none or not to be trusted.
 ///
 /// Version 0.7.27 swaps the sides of a JPEG by an EXIF reading of its own and refuses one whose EXIF is damaged, so
-/// files with EXIF are left to [`Header`]. It also panics on some files, and never returns on some ICNS files, which
-/// is why the magic bytes are looked at first.
+/// files with EXIF are left to [`Header`]. It also panics on files that end in their header, and never returns on some
+/// ICNS files, which is why it is asked only where [`Header`] knows the magic bytes and a size.
 fn probe(source: &Source, format: Format, has_exif: bool) -> Option<(u32, u32)> {
     if format == Format::Jpeg && has_exif {
         return None;
