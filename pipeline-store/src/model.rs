@@ -264,6 +264,9 @@ pub struct Job {
     pub(crate) attempt: u32,
     pub(crate) claim: u32,
     pub(crate) again: bool,
+    pub(crate) prepared: bool,
+    pub(crate) spent: Duration,
+    pub(crate) put_off: Duration,
 }
 
 impl Job {
@@ -276,6 +279,40 @@ impl Job {
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
+
+    /// Whether metadata and thumbnails are stored by now, so that only the caption is left; see
+    /// [`Store::kept`](crate::Store::kept).
+    pub fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
+    /// How long others have worked on the image until they put it back ([`Store::make_way`](crate::Store::make_way)). It
+    /// is added to the time that the rest takes when the result is stored.
+    pub fn spent(&self) -> Duration {
+        self.spent
+    }
+}
+
+/// Images whose workers are gone, and what became of them.
+///
+/// ```
+/// use pipeline_store::{Store, StoreConfig};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let taken = store.expire_leases()?;
+/// for id in taken.waiting.iter().chain(&taken.failed) {
+///     println!("{id} has lost its worker");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TakenBack {
+    /// They wait again.
+    pub waiting: Vec<ImageId>,
+    /// They had their last attempt, and have failed.
+    pub failed: Vec<ImageId>,
 }
 
 /// What the work on an image gave.

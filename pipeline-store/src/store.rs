@@ -8,11 +8,12 @@ mod outbox;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod work;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ use crate::keys::Known;
 use crate::upload::Received;
 use crate::{
     Clock, Error, Filter, ImageId, ImageRecord, Listing, Outbox, Page, Result, Stats, StoreConfig,
-    Upload, images, keys, read, stats,
+    TakenBack, Upload, images, keys, read, stats,
 };
 
 pub use early::{Kept, Reused};
@@ -88,8 +89,10 @@ struct Inner {
     blobs: Blobs,
     intake: Intake,
     lease: Duration,
+    patience: Duration,
     clock: Clock,
     outbox: Outbox,
+    interrupted: OnceLock<TakenBack>,
     // Last, since fields are dropped in order: the folder is free when the database is closed.
     _lock: File,
 }
@@ -136,8 +139,10 @@ impl Store {
                 blobs,
                 intake: Intake::default(),
                 lease: config.lease,
+                patience: config.patience,
                 clock: config.clock.clone(),
                 outbox: config.outbox.clone(),
+                interrupted: OnceLock::new(),
                 _lock: lock,
             }),
         };
@@ -147,8 +152,22 @@ impl Store {
 
     fn recover(&self) -> Result<()> {
         self.clear_temporaries(Duration::ZERO)?;
-        let message = "the work on this picture was interrupted repeatedly";
-        self.end_leases(None, "interrupted", message).map(drop)
+        let taken = self.take_back_interrupted()?;
+        self.inner.interrupted.get_or_init(|| taken);
+        Ok(())
+    }
+
+    /// The images that were in work when the process before this one ended.
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// assert!(store.interrupted().failed.is_empty()); // there was none
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn interrupted(&self) -> &TakenBack {
+        self.inner.interrupted.get_or_init(TakenBack::default)
     }
 
     /// Begins to receive a file.
