@@ -194,6 +194,11 @@ impl Shared {
     /// Reads the original and does what is left to do.
     fn analyse(self: &Arc<Self>, work: &Arc<Work>) -> Result<Finished, Stop> {
         let source = self.original(work)?;
+        #[cfg(feature = "fail-points")]
+        {
+            pipeline_store::fail_point("working").ok();
+            pipeline_store::fail_point(&format!("working-{}", work.id())).ok();
+        }
         let cx = self.context(work);
         let finished = if let Some(known) = self.reusable(work) {
             Finished {

@@ -102,6 +102,7 @@ impl Store {
         }
         fail_point("making-way").ok();
         let released = db.write_early(OP, |tx| jobs::put_back(tx, job, took))?;
+        fail_point("made-way").ok();
         held(released, job)?;
         Ok(true)
     }
