@@ -88,7 +88,26 @@ impl Store {
     /// whether that is so. It waits for its caption at its old place, the attempt does not count, and `took`, the time that
     /// was spent on it, is added to that of the caption. Otherwise the job stays the caller's.
     ///
-    /// See [`Store::claim_for_caption`] for an example.
+    /// ```
+    /// # use pipeline_core::{Cx, ImagePipeline, Pipeline, Stage, ThumbnailStage, ThumbnailSpec, Decoded, image::RgbImage};
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # use std::{io::Write, time::Duration};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// # let stage = ThumbnailStage::new([ThumbnailSpec::new("cat", 64)]);
+    /// # let jpeg = stage.run(&Decoded::from(RgbImage::new(64, 48)), &Cx::none())?.remove(0).jpeg;
+    /// # let mut upload = store.begin_upload()?;
+    /// # upload.write_all(&jpeg)?;
+    /// # store.accept(upload, "cat.jpg")?;
+    /// # let took = Duration::from_millis(30);
+    /// let job = store.claim("worker-1")?.expect("one image waits");
+    /// # let found = ImagePipeline::builder().build().process(&store.original(&job)?, &Cx::none())?;
+    /// store.keep_thumbnails(&job, &found.metadata, &found.thumbnails, took)?;
+    /// assert!(!store.make_way(&job, took)?); // nobody waits: go on with the caption
+    /// store.accept(store.begin_upload()?, "dog.jpg")?;
+    /// assert!(store.make_way(&job, took)?); // the dog comes first
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Store::complete`].
@@ -156,6 +175,17 @@ impl Store {
 
     /// When the next of those images is due that were put off ([`Store::put_off`]); `None` if there are none. By the
     /// store's [`Clock`](crate::Clock).
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// if store.claim("worker-1")?.is_none() {
+    ///     let until = store.next_due()?; // sleep until then, or until there is an upload
+    ///     assert_eq!(until, None);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the database cannot be read.
