@@ -33,6 +33,7 @@ use poem_openapi::{OpenApiService, Tags};
 use crate::App;
 
 pub(crate) use base_url::BaseUrl;
+pub(crate) use captions::caption_info;
 pub(crate) use error::ApiError;
 pub(crate) use form::MultipartForm;
 pub(crate) use route::Route;

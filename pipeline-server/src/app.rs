@@ -136,6 +136,7 @@ impl App {
         });
         let settings = Settings {
             workers: config.workers.get(),
+            has_captions,
             optional_captions: config.optional_captions,
             captioner,
             deadline: config.picture_timeout,

@@ -43,7 +43,8 @@ pub struct Config {
     pub max_queue: u64,
     /// Pictures processed at the same time. Default: the number of processor cores.
     pub workers: NonZeroUsize,
-    /// How long the work on one picture may take. It is tried once more after that, then it fails. Default: 120 s.
+    /// How long the work on one picture may take, all stages together. It is tried once more after that, then it fails.
+    /// Default: 120 s.
     pub picture_timeout: Duration,
     /// Whether bytes that are neither JPEG nor PNG are refused at once. Default: no.
     pub strict_uploads: bool,

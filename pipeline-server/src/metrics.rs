@@ -77,10 +77,13 @@ impl Metrics {
         self.measure(|| histogram!(STAGE, "stage" => name).record(took));
     }
 
-    /// The work on a picture has ended: `success`, or the code of its failure.
-    pub(crate) fn picture(&self, outcome: &'static str, took: Duration) {
+    /// The work on a picture has ended: `success`, or the code of its failure. How long it took is not known where its
+    /// worker is gone.
+    pub(crate) fn picture(&self, outcome: &'static str, took: Option<Duration>) {
         self.record(|| counter!(PICTURES, "outcome" => outcome).increment(1));
-        self.stage("whole", took);
+        if let Some(took) = took {
+            self.stage("whole", took);
+        }
     }
 
     /// An upload has ended: `accepted`, or the code of its refusal.

@@ -10,8 +10,10 @@ mod sidecar;
 mod watch;
 mod write;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -22,10 +24,11 @@ use crate::cli::{LogFormat, ProcessArgs};
 use crate::{Config, Error, Result, model, shutdown, telemetry};
 use analyst::{Analyst, Output};
 use crew::{Alarm, Crew, Event, Task};
-use files::{Found, find};
-use journal::Journal;
+use files::{Found, Stamp, find};
+use journal::{Journal, Note};
 use record::{Record, shown};
 use report::{Counts, Origin, Report};
+use sidecar::Sidecars;
 use watch::Still;
 
 /// How often the folders are looked at with `--watch`.
@@ -87,9 +90,10 @@ pub fn run(args: &ProcessArgs, out: &mut dyn Write) -> Result<Ending> {
     let thumbnails = args.thumbnails.as_deref().map(folder).transpose()?;
     let journal = open_journal(args)?;
     let captions = model::load(&config.model, config.precision)?;
+    let own = journal.as_ref().map(Journal::sidecars).unwrap_or_default();
+    let sidecars = Arc::new(Sidecars::new(args.sidecar, args.overwrite, own));
     let output = Output {
-        sidecar: args.sidecar,
-        overwrite: args.overwrite,
+        sidecars: Arc::clone(&sidecars),
         thumbnails: args.thumbnails.clone(),
         here: system("find the current folder", Path::new(".").canonicalize())?,
     };
@@ -101,9 +105,11 @@ pub fn run(args: &ProcessArgs, out: &mut dyn Write) -> Result<Ending> {
         skip: thumbnails,
         settings,
         journal,
+        sidecars,
         crew,
         report: Report::new(out, args.jsonl),
         places: 0,
+        untold: BTreeMap::new(),
     };
     let stopped = run.go();
     run.finish(stopped)
@@ -121,10 +127,13 @@ struct Run<'a> {
     skip: Option<PathBuf>,
     settings: String,
     journal: Option<Journal>,
+    sidecars: Arc<Sidecars>,
     crew: Crew,
     report: Report<'a>,
     /// Places in the output that are given away.
     places: usize,
+    /// Files, by their places, whose records are in the journal and not told yet.
+    untold: BTreeMap<usize, Stamp>,
 }
 
 impl Run<'_> {
@@ -161,12 +170,20 @@ impl Run<'_> {
                 }
             };
             let journal = self.journal.as_ref();
-            if let Some(record) = journal.and_then(|j| j.finished(&stamp, &self.settings)) {
+            if let Some((record, told)) = journal.and_then(|j| j.finished(&stamp, &self.settings)) {
                 let record = Record {
                     path: shown(&path),
                     ..record.clone()
                 };
-                self.tell(place, record, Origin::Earlier)?;
+                let origin = if told {
+                    Origin::Earlier
+                } else {
+                    Origin::Untold
+                };
+                if !told {
+                    self.untold.insert(place, stamp);
+                }
+                self.tell(place, record, origin)?;
             } else {
                 waiting += 1;
                 self.crew.give(Task { place, path, stamp });
@@ -189,37 +206,76 @@ impl Run<'_> {
 
     fn done(&mut self, task: &Task, record: Record) -> Result<(), Stopped> {
         // Before it is told: what was told is never done again.
-        if let Some(journal) = &mut self.journal
-            && let Err(source) = journal.append(&task.stamp, &self.settings, &record)
-        {
-            let error = Error::Journal {
-                path: shown(journal.path()),
-                source,
-            };
-            if self.args.resume.is_some() {
-                return Err(Stopped::Failed(error));
-            }
-            warn!("{error}");
-            self.journal = None;
-        }
+        self.note(task, &record)?;
         self.tell(task.place, record, Origin::This)
     }
 
+    /// Writes down that a file is done, though its record may have to wait for an earlier one.
+    fn note(&mut self, task: &Task, record: &Record) -> Result<(), Stopped> {
+        if let Some(journal) = &mut self.journal {
+            let noted = journal.append(Note {
+                stamp: &task.stamp,
+                settings: &self.settings,
+                record,
+                sidecar: self.sidecars.written(&task.path),
+            });
+            self.untold.insert(task.place, task.stamp.clone());
+            return self.noted(noted);
+        }
+        Ok(())
+    }
+
+    /// Goes on without the journal if it cannot be written and nobody has asked for it.
+    fn noted(&mut self, noted: io::Result<()>) -> Result<(), Stopped> {
+        let (Some(journal), Err(source)) = (&self.journal, noted) else {
+            return Ok(());
+        };
+        let error = Error::Journal {
+            path: shown(journal.path()),
+            source,
+        };
+        if self.args.resume.is_some() {
+            return Err(Stopped::Failed(error));
+        }
+        warn!("{error}");
+        self.journal = None;
+        Ok(())
+    }
+
     fn tell(&mut self, place: usize, record: Record, origin: Origin) -> Result<(), Stopped> {
-        self.report.take(place, record, origin).map_err(unwritten)
+        self.report.take(place, record, origin).map_err(unwritten)?;
+        let waiting = self.untold.split_off(&self.report.next());
+        let told = std::mem::replace(&mut self.untold, waiting);
+        match &mut self.journal {
+            Some(journal) => {
+                let noted = journal.told(told.values());
+                self.noted(noted)
+            }
+            None => Ok(()),
+        }
     }
 
     fn finish(mut self, stopped: Result<(), Stopped>) -> Result<Ending> {
         let crew = self.crew;
         for (task, record) in crew.stop() {
             if let Some(journal) = &mut self.journal {
-                journal.append(&task.stamp, &self.settings, &record).ok();
+                let note = Note {
+                    stamp: &task.stamp,
+                    settings: &self.settings,
+                    record: &record,
+                    sidecar: self.sidecars.written(&task.path),
+                };
+                journal.append(note).ok();
             }
             self.report.take(task.place, record, Origin::This).ok();
+            self.untold.insert(task.place, task.stamp);
         }
         let elapsed = self.report.elapsed();
         let counts = self.report.counts();
         let flushed = self.report.finish().map(drop).map_err(unwritten);
+        if let (Ok(()), Some(journal)) = (&flushed, &mut self.journal) {
+            journal.told(self.untold.values()).ok();
+        }
         match stopped.and(flushed) {
             Err(Stopped::Failed(error)) => Err(error),
             Err(Stopped::Interrupted) if counts.done() < counts.found => {

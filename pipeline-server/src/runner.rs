@@ -4,9 +4,11 @@
 //! sleeps on a condition variable until [`Runner::wake`]. One more thread watches over them: see `watch`.
 
 mod early;
+mod end;
 mod outcome;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod watch;
 mod worker;
 
@@ -15,6 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use pipeline_core::ImagePipeline;
 use pipeline_store::{CaptionerId, Clock, Store};
 use tracing::warn;
@@ -23,6 +26,7 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::{Error, Result};
 pub(crate) use outcome::{Finished, Stop};
+use trouble::Trouble;
 use worker::Slot;
 
 /// How long the workers may take to let go of their pictures after the order to stop. Those that take longer are left
@@ -34,6 +38,8 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Settings {
     /// The number of workers.
     pub(crate) workers: usize,
+    /// Whether captions are written at all.
+    pub(crate) has_captions: bool,
     /// Whether a picture may succeed without its caption.
     pub(crate) optional_captions: bool,
     /// What writes the captions; `None` if that is not known well enough to take a caption over from the same bytes.
@@ -69,6 +75,8 @@ struct State {
     /// before it looks at the queue, so that a change in between is not missed.
     events: u64,
     stopping: bool,
+    /// What stands in the way of the store.
+    trouble: Trouble,
     /// The threads that have not been given up, the watching one included.
     threads: Vec<Member>,
 }
@@ -107,6 +115,10 @@ impl Runner {
         metrics: Arc<Metrics>,
         events: Arc<Events>,
     ) -> Result<Self> {
+        // Nobody else could count these.
+        for _ in &store.interrupted().failed {
+            metrics.picture("interrupted", None);
+        }
         let workers = settings.workers;
         let shared = Arc::new(Shared {
             store,
@@ -125,9 +137,10 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Says that there is a new picture in the queue.
+    /// Says that there is a new picture in the queue, and with that, that the store works.
     pub(crate) fn wake(&self) {
-        self.shared.announce(|_| {});
+        self.shared
+            .announce(|state| state.trouble = Trouble::default());
     }
 
     /// Blocks until no picture is waiting or in work.
@@ -137,7 +150,7 @@ impl Runner {
             if self.shared.store.queue_len()? == 0 {
                 return Ok(());
             }
-            self.shared.sleep(seen);
+            self.shared.sleep(seen, None);
         }
     }
 
@@ -193,8 +206,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Sleeps until something has happened after `seen`.
-    fn sleep(&self, seen: u64) {
+    /// Sleeps until something has happened after `seen`, at the longest until `until` by the runner's clock.
+    fn sleep(&self, seen: u64, until: Option<Timestamp>) {
+        if let Some(until) = until {
+            return self.wait_until(|state| (state.events == seen).then_some(until));
+        }
         let state = lock(&self.state);
         let unchanged = |state: &mut State| state.events == seen && !state.stopping;
         drop(self.changed.wait_while(state, unchanged));

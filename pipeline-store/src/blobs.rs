@@ -112,7 +112,7 @@ impl Blobs {
     /// Reads the original of `id`, if there is one.
     pub(crate) fn read_original(&self, id: ImageId) -> Result<Option<Vec<u8>>> {
         let path = self.original(id);
-        match fs::read(&path) {
+        match fail_point("reading").and_then(|()| fs::read(&path)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("read the original", &path, e)),

@@ -27,6 +27,9 @@ pub struct StoreConfig {
     /// How long a claimed image is its worker's, from the claim or the last
     /// [`Store::renew`](crate::Store::renew); 60 s unless set.
     pub lease: Duration,
+    /// For how long in all an image is put off that cannot be worked on ([`Store::put_off`](crate::Store::put_off)) before
+    /// it fails; 24 hours unless set.
+    pub patience: Duration,
     /// The clock of the leases; a steady one unless set.
     pub clock: Clock,
     /// Who is told of the ends of work; nobody unless set.
@@ -73,6 +76,7 @@ impl Default for StoreConfig {
             busy_timeout: Duration::from_secs(5),
             readers: NonZeroUsize::new(4).expect("4 is not 0"),
             lease: Duration::from_secs(60),
+            patience: Duration::from_secs(24 * 3_600),
             clock: Clock::default(),
             outbox: Outbox::default(),
         }

@@ -1,10 +1,12 @@
-//! The SQL of the queue: one row for each image still in work, oldest first.
+//! The SQL of the queue: one row for each image still in work. Whose turn it is, `turns` says.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, params};
 
 use crate::Job;
-use crate::read::{damaged, unsigned};
+use crate::read::{millis, unsigned};
 
 /// Puts an image at the end of the queue.
 pub(crate) fn enqueue(conn: &Connection, seq: i64) -> Result<()> {
@@ -24,30 +26,6 @@ pub(crate) fn enqueue_again(conn: &Connection, seq: i64, behind: bool) -> Result
     )?
     .execute(params![seq, behind])?;
     Ok(())
-}
-
-/// Takes the oldest image that waits, new ones first.
-pub(crate) fn claim(
-    conn: &Connection,
-    worker: &str,
-    lease_until: Timestamp,
-) -> Result<Option<Job>> {
-    conn.prepare_cached(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, claims = claims + 1, worker = ?1, lease_until = ?2
-         WHERE image_seq = (SELECT image_seq FROM jobs WHERE state = 'queued' ORDER BY again, image_seq LIMIT 1)
-         RETURNING image_seq, (SELECT id FROM images WHERE seq = image_seq), attempts, claims, again",
-    )?
-    .query_row(params![worker, lease_until.as_millisecond()], |row| {
-        let id: String = row.get(1)?;
-        Ok(Job {
-            seq: row.get(0)?,
-            id: id.parse().map_err(damaged)?,
-            attempt: row.get(2)?,
-            claim: row.get(3)?,
-            again: row.get(4)?,
-        })
-    })
-    .optional()
 }
 
 /// Whether the job is still its holder's.
@@ -87,6 +65,42 @@ pub(crate) fn release(conn: &Connection, job: &Job, counts: bool) -> Result<bool
     .map(|released| released == 1)
 }
 
+/// Lets the image wait for its caption; `took` is what its holder has spent on the rest. `false` if the job is no longer
+/// its holder's. The claim was no attempt.
+pub(crate) fn put_back(conn: &Connection, job: &Job, took: Duration) -> Result<bool> {
+    conn.prepare_cached(
+        "UPDATE jobs SET state = 'queued', attempts = attempts - 1, worker = NULL, lease_until = NULL,
+                         spent_ms = spent_ms + ?3
+         WHERE image_seq = ?1 AND claims = ?2 AND state = 'running'",
+    )?
+    .execute(params![job.seq, job.claim, millis(took)])
+    .map(|released| released == 1)
+}
+
+/// Lets the image wait until `due`, `pause` from now; `false` if the job is no longer its holder's. The claim was no
+/// attempt.
+pub(crate) fn put_off(
+    conn: &Connection,
+    job: &Job,
+    pause: Duration,
+    due: Timestamp,
+) -> Result<bool> {
+    conn.prepare_cached(
+        "UPDATE jobs SET state = 'queued', attempts = attempts - 1, worker = NULL, lease_until = NULL,
+                         put_off_ms = put_off_ms + ?3, due_at = ?4
+         WHERE image_seq = ?1 AND claims = ?2 AND state = 'running'",
+    )?
+    .execute(params![job.seq, job.claim, millis(pause), due.as_millisecond()])
+    .map(|released| released == 1)
+}
+
+/// Notes that nothing but the caption is left to do.
+pub(crate) fn set_prepared(conn: &Connection, job: &Job) -> Result<()> {
+    conn.prepare_cached("UPDATE jobs SET prepared = 1 WHERE image_seq = ?1")?
+        .execute([job.seq])?;
+    Ok(())
+}
+
 /// The number of images in work, claimed or not.
 pub(crate) fn count(conn: &Connection) -> Result<u64> {
     let count = conn
@@ -103,13 +117,11 @@ pub(crate) fn count_new(conn: &Connection) -> Result<u64> {
     unsigned(count)
 }
 
-/// How many leases run out at `now` or earlier, or how many there are.
-pub(crate) fn ending(conn: &Connection, now: Option<Timestamp>) -> Result<u64> {
+/// Whether a lease runs out at `now` or earlier, or whether there is any.
+pub(crate) fn is_any_ending(conn: &Connection, now: Option<Timestamp>) -> Result<bool> {
     let now = now.map_or(i64::MAX, Timestamp::as_millisecond);
-    let count = conn
-        .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'running' AND lease_until <= ?1")?
-        .query_row([now], |row| row.get(0))?;
-    unsigned(count)
+    conn.prepare_cached("SELECT 1 FROM jobs WHERE state = 'running' AND lease_until <= ?1")?
+        .exists([now])
 }
 
 /// What became of claimed images whose workers are gone.
@@ -117,30 +129,50 @@ pub(crate) fn ending(conn: &Connection, now: Option<Timestamp>) -> Result<u64> {
 pub(crate) struct Ended {
     /// The numbers of those that had their last attempt, and of their last claims. Their jobs are gone.
     pub(crate) given_up: Vec<(i64, u32)>,
-    /// How many wait again.
-    pub(crate) waiting: usize,
+    /// The numbers of those that wait again.
+    pub(crate) waiting: Vec<i64>,
 }
 
-/// Ends the leases that run out at `now` or earlier, or all of them: the images wait again, except those that have been
-/// claimed `attempts` times.
-pub(crate) fn end_leases(
-    conn: &Connection,
-    now: Option<Timestamp>,
-    attempts: u32,
-) -> Result<Ended> {
-    let now = now.map_or(i64::MAX, Timestamp::as_millisecond);
-    let given_up = conn
-        .prepare_cached(
-            "DELETE FROM jobs WHERE state = 'running' AND lease_until <= ?1 AND attempts >= ?2
-             RETURNING image_seq, claims",
-        )?
-        .query_map(params![now, attempts], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_>>()?;
+/// Ends the leases that run out at `now` or earlier: the images wait again, except those that have been claimed `attempts`
+/// times.
+pub(crate) fn expire(conn: &Connection, now: Timestamp, attempts: u32) -> Result<Ended> {
+    let given_up = give_up(conn, now.as_millisecond(), attempts)?;
     let waiting = conn
         .prepare_cached(
             "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL
-             WHERE state = 'running' AND lease_until <= ?1",
+             WHERE state = 'running' AND lease_until <= ?1 RETURNING image_seq",
         )?
-        .execute([now])?;
+        .query_map([now.as_millisecond()], |row| row.get(0))?
+        .collect::<Result<_>>()?;
     Ok(Ended { given_up, waiting })
+}
+
+/// Ends all leases after the end of the process. One image that was alone in work is given up if it has been claimed
+/// `attempts` times. All others may be innocent, and are under suspicion from now on.
+pub(crate) fn interrupt(conn: &Connection, attempts: u32) -> Result<Ended> {
+    let running: u32 = conn
+        .prepare_cached("SELECT count(*) FROM jobs WHERE state = 'running'")?
+        .query_row([], |row| row.get(0))?;
+    let given_up = match running {
+        1 => give_up(conn, i64::MAX, attempts)?,
+        _ => Vec::new(),
+    };
+    let waiting = conn
+        .prepare_cached(
+            "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, suspect = 1
+             WHERE state = 'running' RETURNING image_seq",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_>>()?;
+    Ok(Ended { given_up, waiting })
+}
+
+/// Takes those out whose leases run out at `now` or earlier and that have been claimed `attempts` times.
+fn give_up(conn: &Connection, now: i64, attempts: u32) -> Result<Vec<(i64, u32)>> {
+    conn.prepare_cached(
+        "DELETE FROM jobs WHERE state = 'running' AND lease_until <= ?1 AND attempts >= ?2
+         RETURNING image_seq, claims",
+    )?
+    .query_map(params![now, attempts], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
 }

@@ -23,6 +23,7 @@ mod schema;
 mod stages;
 mod stats;
 mod store;
+mod turns;
 mod upload;
 
 pub use clock::Clock;
@@ -34,7 +35,7 @@ pub use id::{Cursor, ImageId, ParseError};
 pub use model::{
     CaptionRecord, CaptionSource, CaptionerId, Filter, ImageRecord, ImageState, Job, Listing,
     Message, MinuteStats, Outcome, Page, Partial, Reprocessed, Similar, StageName, StageRecord,
-    StageState, StageStats, Stages, Stats, Status, ThumbnailInfo,
+    StageState, StageStats, Stages, Stats, Status, TakenBack, ThumbnailInfo,
 };
 pub use store::{Kept, Reused, Store};
 pub use upload::Upload;

@@ -2,6 +2,7 @@
 
 mod caption;
 mod filter;
+mod job;
 mod message;
 mod stage;
 
@@ -16,6 +17,7 @@ use crate::{Cursor, ImageId};
 pub use caption::{CaptionRecord, CaptionSource, CaptionerId};
 pub(crate) use filter::hash_of;
 pub use filter::{Filter, Reprocessed, Similar, Status};
+pub use job::{Job, TakenBack};
 pub use message::Message;
 pub use stage::{MinuteStats, StageName, StageRecord, StageState, StageStats, Stages};
 
@@ -234,48 +236,6 @@ pub struct Stats {
     pub stages: [StageStats; 3],
     /// The last 60 minutes, the present one last.
     pub recent: Vec<MinuteStats>,
-}
-
-/// The right to work on one image, given by [`Store::claim`](crate::Store::claim).
-///
-/// It is worth something until its lease has ended and [`Store::expire_leases`](crate::Store::expire_leases) has given
-/// the image to others. Dropping it does not hand the image back: that takes
-/// [`Store::release`](crate::Store::release), the end of the lease, or the next [`Store::open`](crate::Store::open).
-///
-/// ```
-/// # use pipeline_store::{Store, StoreConfig};
-/// # let folder = tempfile::tempdir()?;
-/// # let store = Store::open(folder.path(), &StoreConfig::default())?;
-/// # store.accept(store.begin_upload()?, "cat.jpg")?;
-/// while let Some(job) = store.claim("worker-1")? {
-///     println!("{}, attempt {}", job.image_id(), job.attempt());
-///     let source = store.original(&job)?;
-/// #   let took = std::time::Duration::ZERO;
-///     // ... and then `Store::complete`, or:
-///     store.fail(&job, "unknown-format", &format!("{} bytes", source.bytes().len()), took)?;
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "the image stays claimed until the job is completed, failed or released"]
-pub struct Job {
-    pub(crate) seq: i64,
-    pub(crate) id: ImageId,
-    pub(crate) attempt: u32,
-    pub(crate) claim: u32,
-    pub(crate) again: bool,
-}
-
-impl Job {
-    /// The image to work on.
-    pub fn image_id(&self) -> ImageId {
-        self.id
-    }
-
-    /// Which attempt this is, from 1. Attempts that were released do not count.
-    pub fn attempt(&self) -> u32 {
-        self.attempt
-    }
 }
 
 /// What the work on an image gave.

@@ -165,7 +165,11 @@ fn failed(row: &Row<'_>) -> Result<ImageState> {
 
 fn took(row: &Row<'_>) -> Result<Duration> {
     let millis: Option<i64> = row.get("took_ms")?;
-    unsigned(millis.unwrap_or(0)).map(Duration::from_millis)
+    duration(millis.unwrap_or(0))
+}
+
+pub(crate) fn duration(millis: i64) -> Result<Duration> {
+    unsigned(millis).map(Duration::from_millis)
 }
 
 pub(crate) fn timestamp(millis: i64) -> Result<Timestamp> {

@@ -13,6 +13,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0002_leases.sql")),
     M::up(include_str!("../migrations/0003_find.sql")).foreign_key_check(),
     M::up(include_str!("../migrations/0004_outbox.sql")),
+    M::up(include_str!("../migrations/0005_turns.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -135,6 +136,7 @@ mod tests {
                 "index images_by_state on images",
                 "index images_in_state on images",
                 "table jobs on jobs",
+                "index jobs_put_off on jobs",
                 "index jobs_queued on jobs",
                 "index jobs_running on jobs",
                 "table outbox on outbox",

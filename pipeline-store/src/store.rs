@@ -10,12 +10,13 @@ mod probe;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unsettled;
 mod work;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ use crate::fail_point::fail_point;
 use crate::intake::Intake;
 use crate::{
     Clock, Error, Filter, ImageId, ImageRecord, Listing, Outbox, Page, Result, Stats, StoreConfig,
-    images, read, stats,
+    TakenBack, images, read, stats,
 };
 use unsettled::Unsettled;
 
@@ -89,8 +90,10 @@ struct Inner {
     intake: Intake,
     unsettled: Unsettled,
     lease: Duration,
+    patience: Duration,
     clock: Clock,
     outbox: Outbox,
+    interrupted: OnceLock<TakenBack>,
     // Last, since fields are dropped in order: the folder is free when the database is closed.
     _lock: File,
 }
@@ -138,8 +141,10 @@ impl Store {
                 intake: Intake::default(),
                 unsettled: Unsettled::default(),
                 lease: config.lease,
+                patience: config.patience,
                 clock: config.clock.clone(),
                 outbox: config.outbox.clone(),
+                interrupted: OnceLock::new(),
                 _lock: lock,
             }),
         };
@@ -149,8 +154,22 @@ impl Store {
 
     fn recover(&self) -> Result<()> {
         self.clear_temporaries(Duration::ZERO)?;
-        let message = "the work on this picture was interrupted repeatedly";
-        self.end_leases(None, "interrupted", message).map(drop)
+        let taken = self.take_back_interrupted()?;
+        self.inner.interrupted.get_or_init(|| taken);
+        Ok(())
+    }
+
+    /// The images that were in work when the process before this one ended.
+    ///
+    /// ```
+    /// # use pipeline_store::{Store, StoreConfig};
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::open(folder.path(), &StoreConfig::default())?;
+    /// assert!(store.interrupted().failed.is_empty()); // there was none
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn interrupted(&self) -> &TakenBack {
+        self.inner.interrupted.get_or_init(TakenBack::default)
     }
 
     /// One image, or `None` if there is none of that name.

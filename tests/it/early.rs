@@ -3,6 +3,7 @@
 use pipeline_server::Config;
 use serde_json::{Value, json};
 
+use crate::events::{Event, Stream};
 use crate::support::{Gate, PHOTO, Server};
 
 fn states(envelope: &Value) -> [&str; 3] {
@@ -68,6 +69,93 @@ fn metadata_and_thumbnails_are_there_while_the_caption_waits() {
         .map(|minute| minute["done"].as_u64().unwrap())
         .sum();
     assert_eq!(done, 2);
+}
+
+#[test]
+fn all_uploads_have_thumbnails_before_the_second_caption() {
+    let gate = Gate::default();
+    let server = Server::with(one, Some(gate.captions()));
+    let first = server.accept(PHOTO);
+    gate.wait_for(1);
+    let ids: Vec<String> = (0..10).map(|_| server.accept(PHOTO)).collect();
+    let mut stream = Stream::open(&server, "/api/events", "");
+    gate.let_one_pass();
+    gate.wait_for(2);
+    assert_eq!(server.envelope(&first)["status"], "success");
+    let (last, others) = ids.split_last().unwrap();
+    for id in others {
+        let early = server.envelope(id);
+        assert_eq!(states(&early), ["success", "success", "waiting"]);
+        assert_eq!(early["data"]["stages"]["caption"]["attempts"], 0);
+        let thumbnail = format!("/api/images/{id}/thumbnails/small?early=true");
+        assert_eq!(server.get(&thumbnail).status, 200);
+    }
+    // It is decoded and nobody waits, so that it goes straight on.
+    assert_eq!(
+        states(&server.envelope(last)),
+        ["success", "success", "running"]
+    );
+    gate.open();
+    server.wait_idle();
+
+    // Each is told once of each step, and the captions are written oldest first.
+    let mut events = Vec::new();
+    while events
+        .iter()
+        .filter(|event: &&Event| event.name == "done")
+        .count()
+        < 11
+    {
+        events.push(stream.next());
+    }
+    for id in &ids {
+        let own = events.iter().filter(|event| event.data["image_id"] == **id);
+        let own: Vec<&str> = own.map(Event::happened).collect();
+        assert_eq!(
+            own,
+            ["claimed", "metadata", "thumbnails", "caption", "done"]
+        );
+    }
+    let done = events.iter().filter(|event| event.name == "done");
+    let order: Vec<&str> = done
+        .map(|event| event.data["image_id"].as_str().unwrap())
+        .collect();
+    let expected = [&first, last].into_iter().chain(others);
+    assert_eq!(order, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_time_of_a_picture_is_that_of_all_its_stages() {
+    let gate = Gate::default();
+    let server = Server::with(one, Some(gate.captions()));
+    server.accept(PHOTO);
+    gate.wait_for(1);
+    server.accept(PHOTO);
+    server.accept(PHOTO);
+    gate.open();
+    server.wait_idle();
+    let stats = server.stats();
+    let stages: f64 = ["metadata", "thumbnails", "caption"]
+        .map(|stage| stats["stages"][stage]["mean_ms"].as_f64().unwrap())
+        .iter()
+        .sum();
+    let mean = stats["average_processing_time_seconds"].as_f64().unwrap();
+    // Whole milliseconds, of two parts for one of them.
+    assert!(mean * 1e3 > stages - 2.0, "{mean} s and {stages} ms");
+}
+
+#[test]
+fn a_server_without_captions_does_each_picture_in_one_go() {
+    let server = Server::with(one, None);
+    let ids: Vec<String> = (0..5).map(|_| server.accept(PHOTO)).collect();
+    server.wait_idle();
+    for id in &ids {
+        let envelope = server.envelope(id);
+        assert_eq!(states(&envelope), ["success", "success", "skipped"]);
+    }
+    let decoded = "pipeline_stage_duration_seconds_count{stage=\"decode\"} 5";
+    let metrics = server.get("/metrics");
+    assert!(metrics.text().lines().any(|line| line == decoded));
 }
 
 #[test]

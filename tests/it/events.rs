@@ -10,19 +10,26 @@ use crate::support::{Gate, PHOTO, Server, until};
 use crate::wire::Wire;
 
 /// A stream of events that is being read.
-struct Stream(Wire);
+pub(crate) struct Stream(Wire);
 
 /// An event as it came over the wire.
 #[derive(Debug, Clone, PartialEq)]
-struct Event {
+pub(crate) struct Event {
     id: u64,
-    name: String,
-    data: Value,
+    pub(crate) name: String,
+    pub(crate) data: Value,
+}
+
+impl Event {
+    /// The stage that it tells of, or else its name.
+    pub(crate) fn happened(&self) -> &str {
+        self.data["stage"].as_str().unwrap_or(&self.name)
+    }
 }
 
 impl Stream {
     /// Follows `path`; `head` has further header lines, each with its end.
-    fn open(server: &Server, path: &str, head: &str) -> Self {
+    pub(crate) fn open(server: &Server, path: &str, head: &str) -> Self {
         // No chunks in HTTP/1.0.
         let mut wire = Wire::connect(server.address);
         wire.write(format!("GET {path} HTTP/1.0\r\nHost: x\r\n{head}\r\n").as_bytes());
@@ -45,7 +52,7 @@ impl Stream {
         line.strip_prefix("id: ").unwrap().parse().unwrap()
     }
 
-    fn next(&mut self) -> Event {
+    pub(crate) fn next(&mut self) -> Event {
         let mut line = self.0.line();
         while line.starts_with(':') {
             assert_eq!(self.0.line(), "");
@@ -81,10 +88,7 @@ fn resume(id: u64) -> String {
 }
 
 fn names(events: &[Event]) -> Vec<&str> {
-    events
-        .iter()
-        .map(|event| event.data["stage"].as_str().unwrap_or(&event.name))
-        .collect()
+    events.iter().map(Event::happened).collect()
 }
 
 /// What is the same whenever an event is read; its envelope tells how the picture is at that moment.

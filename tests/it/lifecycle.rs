@@ -97,7 +97,8 @@ fn a_panic_fails_its_picture_alone() {
         Some(captions),
     );
     let first = server.process(PHOTO);
-    assert_eq!(first["error"], "stage `caption` panicked: out of paper");
+    // What the panic said may be anything, and is for the log.
+    assert_eq!(first["error"], "stage `caption` panicked");
     assert_eq!(first["error_code"], "stage-panicked");
     assert_eq!(server.process(PHOTO)["status"], "success");
 }

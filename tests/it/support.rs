@@ -243,7 +243,16 @@ impl<F: Fn(&RgbImage, &Cx) -> Result<String> + Send + Sync> Captioner for Custom
 /// Holds captions up until it is opened, and tells how many have come so far.
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
-    state: Arc<(Mutex<(bool, usize)>, Condvar)>,
+    state: Arc<(Mutex<GateState>, Condvar)>,
+}
+
+#[derive(Default)]
+struct GateState {
+    is_open: bool,
+    /// How many captions have come.
+    come: usize,
+    /// How many may pass though the gate is closed.
+    passes: usize,
 }
 
 impl Gate {
@@ -256,28 +265,38 @@ impl Gate {
     pub(crate) fn wait_for(&self, count: usize) {
         let (state, changed) = &*self.state;
         let state = state.lock().unwrap();
-        let missing = |state: &mut (bool, usize)| state.1 < count;
+        let missing = |state: &mut GateState| state.come < count;
         let waited = changed.wait_timeout_while(state, PATIENCE, missing);
         assert!(!waited.unwrap().1.timed_out(), "no caption came");
     }
 
     pub(crate) fn open(&self) {
+        self.change(|state| state.is_open = true);
+    }
+
+    /// Lets one caption pass.
+    pub(crate) fn let_one_pass(&self) {
+        self.change(|state| state.passes += 1);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
         let (state, changed) = &*self.state;
-        state.lock().unwrap().0 = true;
+        change(&mut state.lock().unwrap());
         changed.notify_all();
     }
 
     fn pass(&self, cx: &Cx) -> Result<String> {
         let (state, changed) = &*self.state;
         let mut state = state.lock().unwrap();
-        state.1 += 1;
+        state.come += 1;
         changed.notify_all();
-        while !state.0 {
+        while !state.is_open && state.passes == 0 {
             cx.check()?;
             // Nobody notifies when the work is cancelled.
             let tick = Duration::from_millis(5);
             state = changed.wait_timeout(state, tick).unwrap().0;
         }
+        state.passes = state.passes.saturating_sub(1);
         Ok(CAPTION.to_owned())
     }
 }

@@ -1,11 +1,12 @@
 //! Captions: where they come from, those there were before, and those that people write.
 
+use pipeline_core::Caption;
 use pipeline_store::{CaptionRecord, CaptionSource};
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
-use poem_openapi::types::MaybeUndefined;
+use poem_openapi::types::{MaybeUndefined, ToJSON};
 use poem_openapi::{Enum, Object, OpenApi};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::base_url::BaseUrl;
 use super::images::parse_id;
@@ -56,7 +57,6 @@ enum Source {
 
 impl CaptionInfo {
     pub(super) fn new(caption: &CaptionRecord) -> Self {
-        let settings = caption.settings.as_deref();
         Self {
             text: caption.text.clone(),
             source: match caption.source {
@@ -65,13 +65,42 @@ impl CaptionInfo {
             },
             model: caption.model.clone(),
             weights_sha256: caption.weights_sha256.clone(),
-            settings: settings.and_then(|text| serde_json::from_str(text).ok()),
-            // Four decimals tell captions apart.
-            score: caption.score.map(|score| (score * 1e4).round() / 1e4),
+            settings: parsed(caption.settings.as_deref()),
+            score: caption.score.map(rounded),
             warning: caption.warning.clone(),
             created_at: milliseconds(caption.created_at),
         }
     }
+}
+
+/// What a model has just written, as [`CaptionInfo`] shows it but without a time: for records that are the same whenever
+/// they are made.
+pub(crate) fn caption_info(caption: &Caption) -> Map<String, Value> {
+    let score = caption.score.filter(|score| score.is_finite());
+    let info = CaptionInfo {
+        text: caption.text.clone(),
+        source: Source::Model,
+        model: Some(caption.model.clone()),
+        weights_sha256: caption.weights_sha256.clone(),
+        settings: parsed(caption.settings.as_deref()),
+        score: score.map(|score| rounded(score.into())),
+        warning: caption.warning.map(|warning| warning.code().to_owned()),
+        created_at: String::new(),
+    };
+    let Some(Value::Object(mut info)) = info.to_json() else {
+        return Map::new();
+    };
+    info.remove("created_at");
+    info
+}
+
+fn parsed(settings: Option<&str>) -> Option<Value> {
+    settings.and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// Four decimals tell captions apart.
+fn rounded(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
 }
 
 /// A caption that a picture has, or had before.

@@ -11,9 +11,8 @@ use pipeline_core::{
 
 use super::crew::Task;
 use super::record::{Record, shown};
-use super::sidecar::{self, Written};
+use super::sidecar::{Sidecars, Written};
 use super::write::write_whole;
-use crate::cli::Sidecar;
 use crate::runner::{Finished, Stop};
 use crate::{Config, pictures};
 
@@ -28,8 +27,7 @@ pub(super) struct Analyst {
 /// What is written beside the records.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
-    pub(super) sidecar: Option<Sidecar>,
-    pub(super) overwrite: bool,
+    pub(super) sidecars: Arc<Sidecars>,
     pub(super) thumbnails: Option<PathBuf>,
     /// The folder that paths of thumbnails start from, with all links resolved.
     pub(super) here: PathBuf,
@@ -47,6 +45,16 @@ impl Analyst {
 
     /// What there is to say about a file.
     pub(super) fn record(&self, task: &Task, stop: &CancelToken) -> Result<Record, Stop> {
+        let record = self.analyse(task, stop);
+        // What was said beside a file that fails now is true no more.
+        if let Err(Stop::Failed { .. } | Stop::Unreadable { .. }) = record {
+            let removed = self.output.sidecars.remove(&task.path);
+            removed.map_err(|error| unwritten(&task.path, &error))?;
+        }
+        record
+    }
+
+    fn analyse(&self, task: &Task, stop: &CancelToken) -> Result<Record, Stop> {
         let timeout = self.config.picture_timeout;
         let cx = Cx::none().with_timeout(timeout).with_cancel(stop);
         let source = self.read(task)?;
@@ -111,10 +119,7 @@ impl Analyst {
     }
 
     fn write_sidecar(&self, task: &Task, record: &Record) -> Result<(), Stop> {
-        let Some(form) = self.output.sidecar else {
-            return Ok(());
-        };
-        match sidecar::write(form, self.output.overwrite, &task.path, record) {
+        match self.output.sidecars.write(&task.path, record) {
             Ok(Written::Yes) => Ok(()),
             Ok(Written::Another(path)) => Err(Stop::Failed {
                 code: "sidecar-exists",

@@ -28,6 +28,34 @@ struct Entry {
     /// What else decides about the result.
     settings: String,
     record: Record,
+    /// The file that was written beside it, with its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sidecar: Option<(Key, String)>,
+    /// Another line says that it was told.
+    #[serde(skip)]
+    told: bool,
+}
+
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    /// The records of these files were told. They are written down before, and some wait for an earlier one.
+    Told {
+        told: Vec<Key>,
+    },
+    Entry(Box<Entry>),
+}
+
+/// What is written down about a file.
+#[derive(Debug)]
+pub(super) struct Note<'a> {
+    /// How it was before it was read.
+    pub(super) stamp: &'a Stamp,
+    pub(super) settings: &'a str,
+    pub(super) record: &'a Record,
+    /// The file that was written beside it, with its digest.
+    pub(super) sidecar: Option<(PathBuf, String)>,
 }
 
 /// A path, whatever its bytes are.
@@ -43,6 +71,14 @@ impl Key {
         match path.to_str() {
             Some(text) => Self::Text(text.to_owned()),
             None => Self::Bytes(path.as_os_str().as_encoded_bytes().to_vec()),
+        }
+    }
+
+    /// The path, where it is text.
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Text(text) => Some(text.into()),
+            Self::Bytes(_) => None,
         }
     }
 }
@@ -75,8 +111,8 @@ impl Journal {
     }
 
     /// The record of a file that an earlier run with the same settings finished, if the file is still the same: by its
-    /// size and time, or else by its bytes.
-    pub(super) fn finished(&self, stamp: &Stamp, settings: &str) -> Option<&Record> {
+    /// size and time, or else by its bytes. With it, whether it was told.
+    pub(super) fn finished(&self, stamp: &Stamp, settings: &str) -> Option<(&Record, bool)> {
         let entry = self.finished.get(&Key::new(&stamp.real))?;
         let fits = entry.size == stamp.size
             && entry.settings == settings
@@ -86,24 +122,43 @@ impl Journal {
             Some(entry.record.sha256()? == source.sha256().to_string())
         };
         (fits && (entry.modified == stamp.modified || same() == Some(true)))
-            .then_some(&entry.record)
+            .then_some((&entry.record, entry.told))
     }
 
-    /// Writes down what came out for a file that was as `stamp` says before it was read.
-    pub(super) fn append(
-        &mut self,
-        stamp: &Stamp,
-        settings: &str,
-        record: &Record,
-    ) -> io::Result<()> {
-        let entry = Entry {
-            file: Key::new(&stamp.real),
-            size: stamp.size,
-            modified: stamp.modified,
-            settings: settings.to_owned(),
-            record: record.clone(),
-        };
-        let mut line = serde_json::to_vec(&entry)?;
+    /// The files that earlier runs wrote beside pictures, with their digests.
+    pub(super) fn sidecars(&self) -> HashMap<PathBuf, String> {
+        let entries = self.finished.values();
+        let sidecars = entries.filter_map(|entry| entry.sidecar.as_ref());
+        sidecars
+            .filter_map(|(key, digest)| Some((key.path()?, digest.clone())))
+            .collect()
+    }
+
+    /// Writes down what came out for a file.
+    pub(super) fn append(&mut self, note: Note<'_>) -> io::Result<()> {
+        let sidecar = note.sidecar;
+        self.write(&Line::Entry(Box::new(Entry {
+            file: Key::new(&note.stamp.real),
+            size: note.stamp.size,
+            modified: note.stamp.modified,
+            settings: note.settings.to_owned(),
+            record: note.record.clone(),
+            sidecar: sidecar.map(|(path, digest)| (Key::new(&path), digest)),
+            told: false,
+        })))
+    }
+
+    /// Writes down that the records of these files were told.
+    pub(super) fn told<'s>(&mut self, stamps: impl Iterator<Item = &'s Stamp>) -> io::Result<()> {
+        let told: Vec<Key> = stamps.map(|stamp| Key::new(&stamp.real)).collect();
+        match told.is_empty() {
+            true => Ok(()),
+            false => self.write(&Line::Told { told }),
+        }
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let mut line = serde_json::to_vec(line)?;
         line.push(b'\n');
         self.file.write_all(&line)
     }
@@ -127,15 +182,24 @@ fn read(file: &mut File) -> io::Result<HashMap<Key, Entry>> {
         .iter()
         .rposition(|&byte| byte == b'\n')
         .map_or(0, |end| end + 1);
-    let mut finished = HashMap::new();
+    let mut finished: HashMap<Key, Entry> = HashMap::new();
     for line in bytes[..whole].split(|&byte| byte == b'\n') {
         if line.is_empty() {
             continue;
         }
         // The file may be any that was named with --resume; nothing of it is cut off then.
-        let entry: Entry = serde_json::from_slice(line)
+        let line: Line = serde_json::from_slice(line)
             .map_err(|error| io::Error::other(format!("it is no journal: {error}")))?;
-        finished.insert(entry.file.clone(), entry);
+        match line {
+            Line::Entry(entry) => drop(finished.insert(entry.file.clone(), *entry)),
+            Line::Told { told } => {
+                for key in told {
+                    if let Some(entry) = finished.get_mut(&key) {
+                        entry.told = true;
+                    }
+                }
+            }
+        }
     }
     if whole == 0 && !bytes.is_empty() && !bytes.starts_with(b"{") {
         return Err(io::Error::other("it is no journal"));
@@ -161,6 +225,15 @@ mod tests {
         }
     }
 
+    fn note<'a>(stamp: &'a Stamp, record: &'a Record) -> Note<'a> {
+        Note {
+            stamp,
+            settings: SETTINGS,
+            record,
+            sidecar: None,
+        }
+    }
+
     fn record(path: &Path) -> Record {
         let sha256 = Source::from("photo").sha256().to_string();
         serde_json::from_value(json!({
@@ -177,7 +250,7 @@ mod tests {
         let mut journal = Journal::open(&at, false).unwrap();
         for path in [&a, &b] {
             journal
-                .append(&stamp(path, 1), SETTINGS, &record(path))
+                .append(note(&stamp(path, 1), &record(path)))
                 .unwrap();
         }
         drop(journal);
@@ -187,9 +260,7 @@ mod tests {
         let mut journal = Journal::open(&at, false).unwrap();
         assert!(journal.finished(&stamp(&a, 1), SETTINGS).is_some());
         assert!(journal.finished(&stamp(&b, 1), SETTINGS).is_none());
-        journal
-            .append(&stamp(&c, 1), SETTINGS, &record(&c))
-            .unwrap();
+        journal.append(note(&stamp(&c, 1), &record(&c))).unwrap();
         drop(journal);
         let journal = Journal::open(&at, false).unwrap();
         assert!(journal.finished(&stamp(&a, 1), SETTINGS).is_some());
@@ -208,7 +279,7 @@ mod tests {
         fs::write(&photo, "photo").unwrap();
         let mut journal = Journal::open(&at, false).unwrap();
         journal
-            .append(&stamp(&photo, 1), SETTINGS, &record(&photo))
+            .append(note(&stamp(&photo, 1), &record(&photo)))
             .unwrap();
         drop(journal);
         let journal = Journal::open(&at, false).unwrap();
@@ -229,9 +300,7 @@ mod tests {
         let (at, photo) = (folder.path().join("journal"), folder.path().join("photo"));
         let mut journal = Journal::open(&at, false).unwrap();
         let failed = Record::failed(&photo, "io-failed", "gone");
-        journal
-            .append(&stamp(&photo, 1), SETTINGS, &failed)
-            .unwrap();
+        journal.append(note(&stamp(&photo, 1), &failed)).unwrap();
         drop(journal);
         let journal = Journal::open(&at, false).unwrap();
         assert!(journal.finished(&stamp(&photo, 1), SETTINGS).is_none());
@@ -247,6 +316,37 @@ mod tests {
             assert!(error.to_string().contains("no journal"), "{error}");
             assert_eq!(fs::read_to_string(&at).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn what_was_not_told_is_known_and_so_are_the_files_beside_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("journal");
+        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+        let beside = folder.path().join("b.txt");
+        let mut journal = Journal::open(&at, false).unwrap();
+        for path in [&a, &b] {
+            let (stamp, record) = (stamp(path, 1), record(path));
+            let sidecar = (path == &b).then(|| (beside.clone(), "digest".to_owned()));
+            let note = Note {
+                sidecar,
+                ..note(&stamp, &record)
+            };
+            journal.append(note).unwrap();
+        }
+        journal.told([&stamp(&a, 1)].into_iter()).unwrap();
+        drop(journal);
+        let journal = Journal::open(&at, false).unwrap();
+        let told = |path| {
+            journal
+                .finished(&stamp(path, 1), SETTINGS)
+                .map(|(_, told)| told)
+        };
+        assert_eq!((told(&a), told(&b)), (Some(true), Some(false)));
+        assert_eq!(
+            journal.sidecars(),
+            HashMap::from([(beside, "digest".to_owned())])
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use poem_openapi::types::ToJSON;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::api::ImageMetadata;
+use crate::api::{ImageMetadata, caption_info};
 use crate::runner::Finished;
 
 /// What came out for a file: what the server answers about a picture, with the file's path in place of an id.
@@ -18,6 +18,9 @@ pub(super) struct Record {
     pub(super) status: Status,
     /// The field `metadata` of the server's answer; empty for a picture that failed.
     pub(super) metadata: Map<String, Value>,
+    /// The field `caption_info` of the server's answer without its time; absent without a caption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) caption_info: Option<Map<String, Value>>,
     /// The files of the thumbnails, by name, if they are wanted.
     pub(super) thumbnails: Map<String, Value>,
     /// Why the picture failed.
@@ -40,6 +43,7 @@ impl Record {
         finished: Finished,
         show_location: bool,
     ) -> Self {
+        let caption_info = finished.caption.as_ref().map(caption_info);
         let (caption, model) = finished.caption.map(|c| (c.text, c.model)).unzip();
         let metadata = ImageMetadata::finished(
             finished.metadata,
@@ -57,6 +61,7 @@ impl Record {
             path: shown(path),
             status: Status::Success,
             metadata,
+            caption_info,
             thumbnails: Map::new(),
             error: None,
             error_code: None,
@@ -68,6 +73,7 @@ impl Record {
             path: shown(path),
             status: Status::Failed,
             metadata: Map::new(),
+            caption_info: None,
             thumbnails: Map::new(),
             error: Some(message.into()),
             error_code: Some(code.to_owned()),

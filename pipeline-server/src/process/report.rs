@@ -40,6 +40,15 @@ pub(super) struct Counts {
 pub(super) enum Origin {
     This,
     Earlier,
+    /// An earlier run, which came to its end before it could tell it.
+    Untold,
+}
+
+impl Origin {
+    /// Lines of earlier runs were read then; whoever reads JSON wants all of it.
+    fn is_told(self, jsonl: bool) -> bool {
+        jsonl || self != Self::Earlier
+    }
 }
 
 impl<'a> Report<'a> {
@@ -74,19 +83,24 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The place of the next record to be written: all before it are.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
     /// Takes the record at `place`, and writes all whose turn it is.
     pub(super) fn take(&mut self, place: usize, record: Record, origin: Origin) -> io::Result<()> {
         match (record.status, origin) {
             (Status::Failed, _) => self.counts.failed += 1,
             (Status::Success, Origin::This) => self.counts.succeeded += 1,
-            (Status::Success, Origin::Earlier) => {
+            (Status::Success, Origin::Earlier | Origin::Untold) => {
                 self.counts.succeeded += 1;
                 self.counts.earlier += 1;
             }
         }
         match origin {
             Origin::This => self.bar.inc(1),
-            Origin::Earlier => {
+            Origin::Earlier | Origin::Untold => {
                 // What was done before says nothing about the rate of this run.
                 self.bar.set_position(self.bar.position() + 1);
                 self.bar.reset_eta();
@@ -95,8 +109,7 @@ impl<'a> Report<'a> {
         self.waiting.insert(place, (record, origin));
         while let Some((record, origin)) = self.waiting.remove(&self.next) {
             self.next += 1;
-            // Lines of earlier runs were read then; whoever reads JSON wants all of it.
-            if self.jsonl || origin == Origin::This {
+            if origin.is_told(self.jsonl) {
                 self.write(&record)?;
             }
         }
@@ -118,7 +131,7 @@ impl<'a> Report<'a> {
     /// Writes what still waits for an earlier record that will not come, takes the bar off, and returns the counts.
     pub(super) fn finish(mut self) -> io::Result<Counts> {
         for (record, origin) in std::mem::take(&mut self.waiting).into_values() {
-            if self.jsonl || origin == Origin::This {
+            if origin.is_told(self.jsonl) {
                 self.write(&record)?;
             }
         }

@@ -2,6 +2,7 @@
 //! and the next attempt need not find it again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pipeline_core::{Cx, Metadata, Progress, report};
@@ -21,6 +22,10 @@ pub(super) struct Course {
 }
 
 impl Course {
+    pub(super) fn is_at_caption(&self) -> bool {
+        self.stage == StageName::Caption
+    }
+
     pub(super) fn begin() -> Self {
         Self::at(StageName::Metadata)
     }
@@ -71,14 +76,41 @@ impl Shared {
                     let kept = self
                         .store
                         .keep_thumbnails(&work.job, &metadata, thumbnails, took);
+                    let is_kept = kept.is_ok();
                     self.note(work, kept);
+                    let parked = is_kept && self.make_way(work);
                     self.tell(work, StageName::Thumbnails, took);
+                    if parked {
+                        return;
+                    }
                 }
                 *course = Course::at(StageName::Caption);
             }
             _ => {}
         }
         work.pulse.beat();
+    }
+
+    /// Puts the picture back to wait for its caption if others wait for what is quick, and lets go of it then. Nobody waits
+    /// for long for a thumbnail because captions are being written.
+    fn make_way(&self, work: &Work) -> bool {
+        if !self.settings.has_captions || work.cancel.is_cancelled() {
+            return false;
+        }
+        match self.store.make_way(&work.job, self.taken(work)) {
+            Ok(parked) => {
+                if parked {
+                    self.note_success();
+                    work.parked.store(true, Ordering::SeqCst);
+                    work.cancel.cancel();
+                }
+                parked
+            }
+            Err(error) => {
+                self.note(work, Err(error));
+                false
+            }
+        }
     }
 
     /// Stores how long the stage in work took, and why it failed if it did.

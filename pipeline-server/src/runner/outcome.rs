@@ -24,7 +24,7 @@ impl Finished {
             metadata: analysis.metadata,
             thumbnails: analysis.thumbnails,
             caption,
-            caption_error: error.map(|error| error.report()),
+            caption_error: error.as_ref().map(in_words),
         })
     }
 }
@@ -53,16 +53,26 @@ pub(crate) enum Stop {
     Failed { code: &'static str, message: String },
 }
 
+/// Why a picture failed, without any path of this machine and without what a panic said, which is for the log.
+pub(super) fn in_words(error: &CoreError) -> String {
+    match error {
+        CoreError::Io { source, .. } => format!("cannot read a file: {source}"),
+        CoreError::Panicked { stage, message } => {
+            error!(stage, "stage `{stage}` panicked: {message}");
+            format!("stage `{stage}` panicked")
+        }
+        _ => error.report(),
+    }
+}
+
 impl From<CoreError> for Stop {
     fn from(error: CoreError) -> Self {
-        let message = match &error {
-            CoreError::Cancelled => return Self::Cancelled,
-            CoreError::Io { source, .. } => format!("cannot read a file: {source}"),
-            _ => error.report(),
-        };
-        Self::Failed {
-            code: error.code(),
-            message,
+        match &error {
+            CoreError::Cancelled => Self::Cancelled,
+            _ => Self::Failed {
+                code: error.code(),
+                message: in_words(&error),
+            },
         }
     }
 }
@@ -84,9 +94,10 @@ impl Stop {
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
+        error!("a worker panicked: {message}");
         Self::Failed {
             code: "worker-panicked",
-            message: format!("the worker panicked: {message}"),
+            message: "the work on this picture ended in a panic".to_owned(),
         }
     }
 }

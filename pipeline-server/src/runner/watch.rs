@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pipeline_core::report;
+use pipeline_store::TakenBack;
 use tracing::{error, info, warn};
 
 use super::worker::{Slot, Work};
 use super::{Shared, lock};
+use crate::events::What;
 
 /// How often the watching thread looks within the time of a lease.
 const LOOKS: u32 = 6;
@@ -50,8 +52,9 @@ impl Shared {
         for slot in slots {
             let Some(work) = slot.work() else { continue };
             self.check_deadline(&work, now);
+            let waits = work.waiting.load(Ordering::SeqCst);
             let beats = work.pulse.beats();
-            let progress = beats != work.seen.swap(beats, Ordering::SeqCst);
+            let progress = beats != work.seen.swap(beats, Ordering::SeqCst) || waits;
             if !progress && !stood_still {
                 silent.push((slot, work));
             } else if let Err(error) = self.renew(&work) {
@@ -65,12 +68,7 @@ impl Shared {
             }
         }
         match self.store.expire_leases() {
-            Ok(0) => {}
-            Ok(_) => {
-                // Some may have failed by this, and the store does not say which.
-                self.events.forget();
-                self.announce(|_| {});
-            }
+            Ok(taken) => self.tell_taken_back(&taken),
             Err(error) => {
                 warn!(code = error.code(), "cannot end leases: {}", report(&error));
                 return now;
@@ -80,6 +78,20 @@ impl Shared {
             self.check_lease(&slot, &work);
         }
         now
+    }
+
+    /// Tells what became of pictures whose workers hang.
+    fn tell_taken_back(&self, taken: &TakenBack) {
+        for &id in &taken.waiting {
+            self.events.publish(id, What::Changed);
+        }
+        for &id in &taken.failed {
+            self.metrics.picture("worker-hung", None);
+            self.events.publish(id, What::Done { success: false });
+        }
+        if *taken != TakenBack::default() {
+            self.announce(|_| {});
+        }
     }
 
     /// Tells the work to stop if it has taken longer than it may. What it has written by then is waited for.

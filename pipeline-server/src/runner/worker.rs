@@ -1,29 +1,27 @@
-//! One worker: it takes a picture, works on it, and writes down what came out.
+//! One worker: it takes a picture and works on it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pipeline_core::{CancelToken, Caption, Pipeline, Pulse, Source, report};
-use pipeline_store::{ImageId, Job, Outcome, Reused};
+use pipeline_store::{ImageId, Job, Reused};
 use tracing::{info, warn};
 
 use super::early::Course;
-use super::outcome::{Finished, Stop, take_apart};
+use super::outcome::{Finished, Stop, in_words, take_apart};
 use super::{Member, Shared, lock};
 use crate::Result;
 use crate::events::What;
 
-/// How long a worker waits after the store refused it, before it asks again.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How many pictures in a row a worker gets ready for their captions before it writes the oldest caption, whatever else
+/// waits: under uploads without end, captions must be written, too.
+pub(super) const QUICK_PASSES: u32 = 32;
 /// What `nice` calls the priority of workers: they get a tenth of a core that requests want for themselves.
 #[cfg(target_os = "linux")]
 pub(super) const NICE: i32 = 10;
-/// How often a worker asks again after an error that may be this picture's alone, such as an unreadable file.
-const TRIES: u32 = 10;
-
 /// The place of a worker: what it has in hand, for the watching thread to see.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -36,8 +34,10 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) job: Job,
-    /// When the work began, by the runner's clock.
+    /// When the work would have begun by the runner's clock, had it been done in one piece.
     pub(super) since: Timestamp,
+    /// When it was taken up this time.
+    pub(super) started: Timestamp,
     pub(super) cancel: CancelToken,
     pub(super) pulse: Pulse,
     /// What the pulse was when the watching thread last looked.
@@ -47,6 +47,10 @@ pub(super) struct Work {
     pub(super) late: AtomicBool,
     /// The pipeline is done, and the store has it now.
     pub(super) storing: AtomicBool,
+    /// The store is in trouble, and the worker waits for it.
+    pub(super) waiting: AtomicBool,
+    /// The picture was put back to wait for its caption.
+    pub(super) parked: AtomicBool,
     /// The job was found to be another's.
     pub(super) lost: AtomicBool,
 }
@@ -72,16 +76,20 @@ impl Slot {
 }
 
 impl Work {
-    fn new(job: Job, since: Timestamp) -> Self {
+    /// Taken up `now`.
+    fn new(job: Job, now: Timestamp) -> Self {
         Self {
+            since: now.checked_sub(job.spent()).unwrap_or(now),
+            started: now,
             job,
-            since,
             cancel: CancelToken::new(),
             pulse: Pulse::new(),
             seen: AtomicU64::new(0),
             course: Mutex::new(Course::begin()),
             late: AtomicBool::new(false),
             storing: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
     }
@@ -108,14 +116,20 @@ impl Shared {
     fn work(self: &Arc<Self>, slot: &Slot) {
         give_way();
         let name = format!("worker-{} of process {}", slot.number, std::process::id());
+        let mut quick_passes = 0;
         loop {
-            let seen = self.events();
+            self.wait_out_trouble();
+            let (seen, now) = (self.events(), self.settings.clock.now());
             if self.is_stopping() || slot.given_up.load(Ordering::SeqCst) {
                 return;
             }
-            match self.store.claim(&name) {
+            let claimed = match quick_passes < QUICK_PASSES {
+                true => self.store.claim(&name),
+                false => self.store.claim_for_caption(&name),
+            };
+            match claimed {
                 Ok(Some(job)) => {
-                    let work = Arc::new(Work::new(job, self.settings.clock.now()));
+                    let work = Arc::new(Work::new(job, now));
                     *lock(&slot.work) = Some(Arc::clone(&work));
                     if self.is_stopping() {
                         // The order came before there was anything to cancel.
@@ -123,57 +137,68 @@ impl Shared {
                     }
                     self.process(&work);
                     *lock(&slot.work) = None;
+                    quick_passes = match self.came_to_caption(&work) {
+                        true => 0,
+                        false => quick_passes.saturating_add(1),
+                    };
                     self.announce(|_| {});
                 }
-                Ok(None) => self.sleep(seen),
-                Err(error) => {
-                    warn!(
-                        code = error.code(),
-                        "cannot take a picture from the queue: {}",
-                        report(&error)
-                    );
-                    self.pause(STORE_PAUSE);
-                }
+                Ok(None) => self.idle(seen, now),
+                Err(error) => self.no_claim(&error),
             }
         }
     }
 
+    /// Sleeps until something has happened after `seen`, or one of those pictures is due that were put off. Those that
+    /// were due at `now` wait for something else.
+    fn idle(&self, seen: u64, now: Timestamp) {
+        match self.store.next_due() {
+            Ok(due) => self.sleep(seen, due.filter(|&due| due > now)),
+            Err(error) => self.no_claim(&error),
+        }
+    }
+
+    fn no_claim(&self, error: &pipeline_store::Error) {
+        let code = error.code();
+        warn!(
+            code,
+            "cannot take a picture from the queue: {}",
+            report(error)
+        );
+        self.note_trouble();
+    }
+
     fn process(self: &Arc<Self>, work: &Arc<Work>) {
-        let id = work.id();
-        self.events.publish(id, What::Claimed);
-        let started = Instant::now();
+        // The second half of the work is no news: its stages are.
+        if !work.job.is_prepared() {
+            self.events.publish(work.id(), What::Claimed);
+        }
         let result = catch_unwind(AssertUnwindSafe(|| self.analyse(work)))
             .unwrap_or_else(|panic| Err(Stop::panicked(panic.as_ref())));
-        let took = started.elapsed();
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         work.storing.store(true, Ordering::SeqCst);
-        match result {
-            Ok(finished) => {
-                info!(image.id = %id, duration_ms, "processed picture {id}");
-                self.metrics.picture("success", took);
-                self.complete(work, &finished, took);
-            }
-            Err(Stop::Cancelled) if work.late.load(Ordering::SeqCst) => {
-                let limit = self.settings.deadline.as_secs_f64();
-                let message = format!("the work on this picture took longer than {limit} s");
-                self.retry(work, "deadline-exceeded", &message, took);
-            }
-            Err(Stop::Cancelled) if work.cancel.is_cancelled() => self.hand_back(work),
-            Err(Stop::Cancelled) => self.fail(work, "cancelled", "the work was given up", took),
-            Err(Stop::Unreadable { code }) => {
-                self.retry(work, code, "cannot read the stored original", took);
-            }
-            Err(Stop::Failed { code, message }) => {
-                info!(image.id = %id, duration_ms, code, "picture {id} failed: {message}");
-                self.time_stage(work, Some(code));
-                self.fail(work, code, &message, took);
-            }
-        }
+        self.end(work, result, self.taken(work));
+    }
+
+    /// How long the work has taken this time.
+    pub(super) fn taken(&self, work: &Work) -> Duration {
+        let taken = self.settings.clock.now().duration_since(work.started);
+        taken.try_into().unwrap_or_default()
+    }
+
+    /// Whether the work was on a caption at its end, so that captions had their share.
+    fn came_to_caption(&self, work: &Work) -> bool {
+        let at_caption = lock(&work.course).is_at_caption();
+        work.job.is_prepared() || (self.settings.has_captions && at_caption)
     }
 
     /// Reads the original and does what is left to do.
     fn analyse(self: &Arc<Self>, work: &Arc<Work>) -> Result<Finished, Stop> {
         let source = self.original(work)?;
+        #[cfg(feature = "fail-points")]
+        {
+            pipeline_store::fail_point("working").ok();
+            pipeline_store::fail_point(&format!("working-{}", work.id())).ok();
+        }
         let cx = self.context(work);
         let finished = if let Some(known) = self.reusable(work) {
             Finished {
@@ -225,118 +250,20 @@ impl Shared {
         if caption.is_some() || error.is_some() {
             self.time_stage(work, error.as_ref().map(|error| error.code()));
         }
-        Ok((caption, error.map(|error| error.report())))
+        Ok((caption, error.as_ref().map(in_words)))
     }
 
     fn original(&self, work: &Work) -> Result<Source, Stop> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let error = match self.store.original(&work.job) {
-                Ok(source) => return Ok(source),
-                Err(error) => error,
-            };
-            if !error.is_retryable() {
-                return Err(Stop::lost(&error));
-            }
-            let (id, code) = (work.id(), error.code());
-            warn!(image.id = %id, code, "cannot read the original of picture {id}: {}", report(&error));
-            if work.cancel.is_cancelled() {
-                return Err(Stop::Cancelled);
-            }
-            if tries == TRIES {
-                return Err(Stop::Unreadable { code });
-            }
-            work.pulse.beat();
-            self.pause(STORE_PAUSE);
-        }
-    }
-
-    fn complete(&self, work: &Work, finished: &Finished, took: Duration) {
-        let outcome = Outcome {
-            metadata: &finished.metadata,
-            thumbnails: &finished.thumbnails,
-            caption: finished.caption.as_ref(),
-            caption_error: finished.caption_error.as_deref(),
+        let error = match self.store.original(&work.job) {
+            Ok(source) => return Ok(source),
+            Err(error) => error,
         };
-        let stored = self.write_down(work, || {
-            self.store.complete(&work.job, &outcome, took)?;
-            self.events.publish(work.id(), What::Done { success: true });
-            Ok(())
-        });
-        if let Err(code) = stored {
-            if self.is_stopping() {
-                return self.hand_back(work);
-            }
-            // Better a failed picture than one that seems to be in work for ever.
-            self.retry(work, code, "cannot store the result", took);
+        if !error.is_retryable() {
+            return Err(Stop::lost(&error));
         }
-    }
-
-    /// Lets the picture have another attempt, or fails it if it has had its last.
-    fn retry(&self, work: &Work, code: &'static str, message: &str, took: Duration) {
-        let id = work.id();
-        let retry = || {
-            let again = self.store.retry(&work.job, code, message, took)?;
-            let next = if again {
-                self.events.publish(id, What::Changed);
-                "it waits again"
-            } else {
-                self.metrics.picture(code, took);
-                self.events.publish(id, What::Done { success: false });
-                "it failed"
-            };
-            warn!(image.id = %id, code, "{message}: picture {id}; {next}");
-            Ok(())
-        };
-        self.write_down(work, retry).ok();
-    }
-
-    fn fail(&self, work: &Work, code: &'static str, message: &str, took: Duration) {
-        self.metrics.picture(code, took);
-        let fail = || {
-            self.store.fail(&work.job, code, message, took)?;
-            self.events
-                .publish(work.id(), What::Done { success: false });
-            Ok(())
-        };
-        self.write_down(work, fail).ok();
-    }
-
-    /// Lets another worker, or the next start, have the picture.
-    pub(super) fn hand_back(&self, work: &Work) {
-        let id = work.id();
-        info!(image.id = %id, "handing picture {id} back to the queue");
-        self.write_down(work, || self.store.release(&work.job)).ok();
-    }
-
-    /// Writes to the store, again and again while waiting may help. The error's code says what stood in the way.
-    fn write_down(
-        &self,
-        work: &Work,
-        write: impl Fn() -> pipeline_store::Result<()>,
-    ) -> Result<(), &'static str> {
-        let id = work.id();
-        let mut tries = 0;
-        loop {
-            let error = match write() {
-                Ok(()) => return Ok(()),
-                Err(pipeline_store::Error::JobLost { .. }) => {
-                    info!(image.id = %id, "picture {id} was deleted, or given to another worker, while it was in work");
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            let code = error.code();
-            warn!(image.id = %id, code, "cannot write down picture {id}: {}", report(&error));
-            // A full disk, or one that cannot be written to, is no fault of the picture: that is waited for.
-            tries += u32::from(matches!(error, pipeline_store::Error::Io { .. }));
-            if !error.is_retryable() || tries == TRIES || self.is_stopping() {
-                return Err(code);
-            }
-            work.pulse.beat();
-            self.pause(STORE_PAUSE);
-        }
+        let (id, code) = (work.id(), error.code());
+        warn!(image.id = %id, code, "cannot read the original of picture {id}: {}", report(&error));
+        Err(Stop::Unreadable { code })
     }
 }
 

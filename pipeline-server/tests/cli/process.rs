@@ -81,9 +81,11 @@ impl Desk {
         let whole = text
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
+        let lines = whole.map(|line| serde_json::from_str(line).unwrap());
+        // Others say which of them were told later.
         Some(
-            whole
-                .map(|line| serde_json::from_str(line).unwrap())
+            lines
+                .filter(|line: &Value| line.get("file").is_some())
                 .collect(),
         )
     }
@@ -144,11 +146,20 @@ fn its_records_are_those_of_the_server() {
             "{record}"
         );
         assert_eq!(record["metadata"], image["data"]["metadata"], "{record}");
+        // Records are the same whenever they are made, so that they have no time.
+        let mut theirs = image["data"]["caption_info"].clone();
+        if let Some(theirs) = theirs.as_object_mut() {
+            assert!(theirs.remove("created_at").is_some());
+        }
+        assert_eq!(record["caption_info"], theirs, "{record}");
         if record["status"] == "failed" {
             failed += 1;
             continue;
         }
         assert!(!record["metadata"]["caption"].as_str().unwrap().is_empty());
+        let info = &record["caption_info"];
+        assert!(info["score"].is_f64() && info["settings"].is_object());
+        assert_eq!(info["weights_sha256"].as_str().unwrap().len(), 64);
         for size in ["small", "medium"] {
             let ours = desk
                 .folder
@@ -228,6 +239,36 @@ fn a_kill_costs_only_the_pictures_in_work() {
         stderr(&output).split("; ").next().unwrap(),
         "12 pictures: 12 done"
     );
+}
+
+#[test]
+fn what_waited_for_an_earlier_record_at_a_kill_is_told_by_the_next_run() {
+    let desk = Desk::with(3);
+    let args = ["--model", "none", "--workers", "1", "--resume=my/journal"];
+    assert_eq!(desk.run(&args).status.code(), Some(0));
+    // A kill while the first was in work and the second, which was done, waited for it.
+    let path = desk.folder.path().join("my/journal");
+    let journal = fs::read_to_string(&path).unwrap();
+    let is_kept = |line: &&str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let is = |file: &Value, name: &str| file.as_str().unwrap().ends_with(name);
+        match (line.get("file"), line.get("told")) {
+            (Some(file), _) => !is(file, "000.jpg"),
+            (None, told) => is(&told.unwrap()[0], "002.jpg"),
+        }
+    };
+    let kept: Vec<&str> = journal.lines().filter(is_kept).collect();
+    assert_eq!(kept.len(), 3, "{journal}");
+    fs::write(&path, kept.join("\n") + "\n").unwrap();
+
+    let told = |output: Output| -> Vec<String> {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names = text.lines().map(|line| line.split(' ').next().unwrap());
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(told(desk.run(&args)), ["photos/000.jpg", "photos/001.jpg"]);
+    assert!(told(desk.run(&args)).is_empty(), "once is enough");
 }
 
 #[test]
@@ -336,6 +377,23 @@ fn captions_lie_beside_their_pictures() {
 }
 
 #[test]
+fn ones_own_files_are_known_after_a_kill_too() {
+    let desk = Desk::with(2);
+    let args = ["--model", "none", "--sidecar", "json", "--resume"];
+    assert_eq!(desk.run(&args).status.code(), Some(0));
+    let read = || fs::read(desk.photos().join("000.jpg.json")).unwrap();
+    let before = read();
+    desk.put("000.jpg", &fixture("exif-gps.jpg"));
+    let output = desk.run(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_ne!(read(), before);
+    desk.put("000.jpg", b"\xff\xd8\xff no picture");
+    assert_eq!(desk.run(&args).status.code(), Some(1));
+    assert!(!desk.photos().join("000.jpg.json").exists());
+    assert!(desk.photos().join("001.jpg.json").exists());
+}
+
+#[test]
 fn thumbnails_among_the_photos_are_not_processed() {
     let desk = Desk::with(2);
     for _ in 0..2 {
@@ -384,11 +442,27 @@ fn a_folder_is_watched_until_a_signal() {
         (&record["path"], &record["status"]),
         (&"photos/000.jpg".into(), &"failed".into())
     );
+    // What it said beside the picture that was there before is gone with it.
+    let beside = desk.photos().join("000.jpg.json");
+    assert!(!beside.exists());
+    // And of one that was edited it says the new thing.
+    desk.put("001.jpg", &fixture("exif-gps.jpg"));
+    let record = next();
+    assert_eq!(record["status"], "success", "{record}");
+    let beside = fs::read(desk.photos().join("001.jpg.json")).unwrap();
+    let beside: Value = serde_json::from_slice(&beside).unwrap();
+    assert_eq!(beside["metadata"], record["metadata"]);
+    // What somebody else has made of it stays.
+    fs::write(desk.photos().join("001.jpg.json"), "my own words").unwrap();
+    desk.put("001.jpg", PHOTO);
+    assert_eq!(next()["error_code"], "sidecar-exists");
+    let beside = fs::read_to_string(desk.photos().join("001.jpg.json")).unwrap();
+    assert_eq!(beside, "my own words");
     signal(&child, "-TERM");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).starts_with("3 pictures: 2 done, 1 failed; "),
+        stderr(&output).starts_with("5 pictures: 3 done, 2 failed; "),
         "{}",
         stderr(&output)
     );

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::ledger::{files, files_are_rows};
-use crate::process::{Server, Site, until};
+use crate::process::{Server, Site};
 
 /// Asserts that an upload is refused for the time being, with `code`.
 #[track_caller]
@@ -92,6 +92,24 @@ fn a_worker_that_cannot_store_its_result_waits_and_fails_nothing() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_read_fails_nothing_and_is_asked_less_and_less() {
+    let site = Site::new();
+    let server = site.start(&["--workers", "2"]);
+    site.script("reading", "io");
+    let ids = [(); 3].map(|()| server.accept());
+    server.wait_for_logs("cannot read the original", 5);
+    for id in &ids {
+        assert_eq!(server.image(id)["status"], "processing");
+    }
+    site.heal();
+    for image in server.finished() {
+        assert_eq!(image["status"], "success", "{image}");
+        assert_eq!(image["data"]["stages"]["metadata"]["attempts"], 1);
+    }
+    assert_sound(&site, server, ids.len());
+}
+
+#[test]
 fn a_stop_while_the_disk_is_full_keeps_the_picture() {
     let site = Site::new();
     let server = site.start(&["--workers", "1"]);
@@ -116,11 +134,7 @@ fn a_locked_database_is_waited_for() {
     site.script("captioned", "hang");
     let id = server.accept();
     let other = site.database();
-    until("it is in work", || {
-        let sql = "SELECT count(*) FROM jobs WHERE state = 'running'";
-        let running: i64 = other.query_row(sql, [], |row| row.get(0)).unwrap();
-        (running > 0).then_some(())
-    });
+    site.wait_until_in_work(1);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     site.heal();
     for _ in 0..seconds.div_ceil(5) {

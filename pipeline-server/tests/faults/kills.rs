@@ -72,24 +72,55 @@ fn a_death_in_the_middle_of_a_deletion_finishes_it() {
 }
 
 #[test]
-fn a_picture_that_kills_its_worker_twice_fails_and_the_queue_goes_on() {
-    let (site, mut ledger) = (Site::new(), Ledger::default());
-    let server = site.start(&["--workers", "1"]);
-    site.script("claimed", "abort");
-    let ids = [server.upload(), server.upload()].map(|reply| reply.ok().and_then(|r| r.id()));
-    assert_eq!(server.wait(), None);
-    let server = site.spawn(&site.data(), &["--workers", "1"]);
-    assert_eq!(server.wait(), None, "it kills the next one, too");
-    site.heal();
-    for id in ids.iter().flatten() {
-        ledger.acknowledge(id.clone());
+fn a_death_between_the_two_parts_of_the_work_loses_nothing() {
+    for point in ["making-way", "made-way"] {
+        let (site, mut ledger) = (Site::new(), Ledger::default());
+        // Without captions there is one part only.
+        let server = site.start(&["--workers", "1", "--model", "tiny"]);
+        site.script("working", "hang");
+        let ids = [server.accept(), server.accept()];
+        site.script(point, "abort");
+        assert_eq!(server.wait(), None, "{point}");
+        let kept = "SELECT image_seq FROM jobs WHERE prepared = 1";
+        let first: i64 = site
+            .database()
+            .query_row(kept, [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(first, 1);
+        site.heal();
+        for id in ids {
+            ledger.acknowledge(id);
+        }
+        for image in ledger.check(&site) {
+            let stages = &image["data"]["stages"];
+            assert_eq!(stages["thumbnails"]["attempts"], 1, "{point}: {image}");
+        }
     }
-    let mut images = ledger.check(&site);
-    images.reverse();
-    assert_eq!(images[0]["status"], "failed", "{images:?}");
-    assert_eq!(images[0]["error_code"], "interrupted");
-    for innocent in &images[1..] {
-        assert_eq!(innocent["status"], "success");
+}
+
+#[test]
+fn a_picture_that_kills_its_worker_twice_fails_alone_and_the_queue_goes_on() {
+    for (workers, in_work) in [("1", 1), ("4", 4)] {
+        let (site, mut ledger) = (Site::new(), Ledger::default());
+        let server = site.start(&["--workers", workers]);
+        site.script("working", "hang");
+        let ids = [(); 6].map(|()| server.accept());
+        // With one worker the first, or else one of those in the middle.
+        let poison = &ids[in_work / 2];
+        site.wait_until_in_work(in_work);
+        let deadly = format!("working-{poison}");
+        // The others that are in work come to no end before it does.
+        site.script_all(&[("captioned", "hang"), (&deadly, "abort")]);
+        assert_eq!(server.wait(), None);
+        site.script(&deadly, "abort");
+        let server = site.spawn(&site.data(), &["--workers", workers]);
+        assert_eq!(server.wait(), None, "it kills the next one, too");
+        site.heal();
+        ledger.expect_failure(poison);
+        for id in &ids {
+            ledger.acknowledge(id.clone());
+        }
+        assert_eq!(ledger.check(&site).len(), ids.len());
     }
 }
 
@@ -101,7 +132,7 @@ fn deaths_at_random_moments_break_no_promise() {
     let kills: u64 = kills.map_or(10, |kills| kills.to_str().unwrap().parse().unwrap());
     let chance = RandomState::new();
     let site = Site::new();
-    let ledger = Mutex::new(Ledger::default());
+    let ledger = Mutex::new(Ledger::of_kills(usize::try_from(kills).unwrap()));
     for round in 0..kills {
         let random = chance.hash_one(round);
         let moment = Duration::from_millis(random % 400);

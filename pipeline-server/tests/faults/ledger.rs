@@ -12,9 +12,27 @@ use crate::process::{Server, Site};
 pub(crate) struct Ledger {
     acknowledged: HashSet<String>,
     told: HashMap<String, String>,
+    /// Pictures that end the process whenever they are worked on.
+    poisons: HashSet<String>,
+    /// How often the process was killed from outside. Each time may have hit a picture that was alone in work, the second
+    /// time for it.
+    kills: usize,
 }
 
 impl Ledger {
+    /// For a process that is killed `kills` times, whatever it does at that moment.
+    pub(crate) fn of_kills(kills: usize) -> Self {
+        Self {
+            kills,
+            ..Self::default()
+        }
+    }
+
+    /// Expects the picture to fail. No other may.
+    pub(crate) fn expect_failure(&mut self, id: &str) {
+        self.poisons.insert(id.to_owned());
+    }
+
     pub(crate) fn acknowledge(&mut self, id: String) {
         assert!(self.acknowledged.insert(id), "an id was given twice");
     }
@@ -46,11 +64,21 @@ impl Ledger {
         for id in &self.acknowledged {
             assert!(self.told.contains_key(id), "{id} has no result");
         }
+        let mut unlucky = 0;
         for image in &images {
+            let id = image["data"]["image_id"].as_str().unwrap();
+            let is_poison = self.poisons.contains(id);
             if image["status"] == "failed" {
                 assert_eq!(image["error_code"], "interrupted", "{image}");
+                unlucky += usize::from(!is_poison);
+            } else {
+                assert!(!is_poison, "{image}");
             }
         }
+        assert!(
+            unlucky <= self.kills,
+            "{unlucky} failed for no reason of their own"
+        );
         statistics_are_a_recount(site, &server, &images);
         server.terminate();
         assert_eq!(server.wait(), Some(0));

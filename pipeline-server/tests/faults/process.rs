@@ -45,12 +45,11 @@ impl Site {
 
     /// The same for several places.
     pub(crate) fn script_all(&self, lines: &[(&str, &str)]) {
-        let lines = lines
-            .iter()
-            .map(|(point, action)| format!("{point} {action}\n"));
+        let line = |(point, action): &(&str, &str)| format!("{point} {action}\n");
+        let lines: String = lines.iter().map(line).collect();
         // In one step, so that no server reads a half of it.
         let draft = self.folder.path().join("draft");
-        std::fs::write(&draft, lines.collect::<String>()).unwrap();
+        std::fs::write(&draft, lines).unwrap();
         std::fs::rename(draft, self.script_path()).unwrap();
     }
 
@@ -69,6 +68,16 @@ impl Site {
         server
     }
 
+    /// Waits until so many pictures are in work.
+    pub(crate) fn wait_until_in_work(&self, count: usize) {
+        let database = self.database();
+        until("pictures are in work", || {
+            let sql = "SELECT count(*) FROM jobs WHERE state = 'running'";
+            let running: u32 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+            (running as usize >= count).then_some(())
+        });
+    }
+
     /// Without waiting until it is ready.
     pub(crate) fn spawn(&self, data: &Path, args: &[&str]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-server"));
@@ -77,8 +86,11 @@ impl Site {
                 command.env_remove(name);
             }
         }
+        if !args.contains(&"--model") {
+            command.args(["--model", "none"]);
+        }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--model", "none", "--data"])
+            .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(args)
             .env("PIPELINE_FAIL_POINTS", self.script_path())
@@ -155,8 +167,16 @@ impl Server {
 
     /// Waits until a line of the log contains `text`.
     pub(crate) fn wait_for_log(&self, text: &str) {
-        let has = |log: &Vec<String>| log.iter().any(|line| line.contains(text)).then_some(());
-        until(text, || has(&self.log.lock().unwrap()));
+        self.wait_for_logs(text, 1);
+    }
+
+    /// Waits until `count` lines of the log contain `text`.
+    pub(crate) fn wait_for_logs(&self, text: &str, count: usize) {
+        until(text, || {
+            let log = self.log.lock().unwrap();
+            let lines = log.iter().filter(|line| line.contains(text));
+            (lines.count() >= count).then_some(())
+        });
     }
 
     pub(crate) fn get(&self, path: &str) -> io::Result<Reply> {

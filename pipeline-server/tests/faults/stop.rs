@@ -27,16 +27,6 @@ fn assert_handed_back(site: &Site, at_least: usize) {
     }
 }
 
-/// Waits until a picture is in work.
-fn wait_until_claimed(site: &Site) {
-    let database = site.database();
-    until("a picture is in work", || {
-        let sql = "SELECT count(*) FROM jobs WHERE state = 'running'";
-        let running: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
-        (running > 0).then_some(())
-    });
-}
-
 /// Stops the server, and returns how long that took. It fails if it never ends; the README says 20 seconds at the most.
 fn stop(server: Server) -> Duration {
     let start = Instant::now();
@@ -84,7 +74,7 @@ fn a_stop_does_not_wait_for_a_worker_that_hangs() {
     site.script("captioned", "hang");
     ledger.acknowledge(server.accept());
     ledger.acknowledge(server.accept());
-    wait_until_claimed(&site);
+    site.wait_until_in_work(1);
     println!("stopped in {:?}", stop(server));
     assert_handed_back(&site, 2);
     site.heal();

@@ -142,7 +142,7 @@ impl Store {
         let Inner { db, unsettled, .. } = &*self.inner;
         match unsettled.wait(first, db.busy_timeout()) {
             None => {}
-            Some(State::Stuck) => self.take_back(first)?,
+            Some(State::Stuck) => self.take_back_upload(first)?,
             Some(State::Syncing) => return Err(db.busy(OP, "the same upload is underway")),
         }
         db.read(OP, |tx| images::exists(tx, first))
@@ -152,12 +152,12 @@ impl Store {
     pub(super) fn take_back_stuck(&self) -> Result<usize> {
         let stuck = self.inner.unsettled.stuck();
         for id in &stuck {
-            self.take_back(*id)?;
+            self.take_back_upload(*id)?;
         }
         Ok(stuck.len())
     }
 
-    fn take_back(&self, id: ImageId) -> Result<()> {
+    fn take_back_upload(&self, id: ImageId) -> Result<()> {
         self.delete(id)?;
         // Its sender may have deleted it before.
         self.inner.unsettled.settle(id);

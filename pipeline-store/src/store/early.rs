@@ -139,6 +139,7 @@ impl Store {
                     images::set_metadata(tx, job.seq, metadata)?;
                     images::add_thumbnails(tx, job.seq, thumbnails, &files)?;
                     stages::finish(tx, job, StageName::Thumbnails, Some(took), None)?;
+                    jobs::set_prepared(tx, job)?;
                 }
                 Ok(held)
             })?;

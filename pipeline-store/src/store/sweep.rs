@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::{Inner, MAX_ATTEMPTS, Store};
-use crate::{ImageId, Result, images, jobs, outbox};
+use crate::{ImageId, Result, TakenBack, images, jobs, outbox, turns};
 
 impl Store {
     /// Takes images from workers whose leases have run out: they wait again at their old places, or fail with the code
-    /// `worker-hung` if that, or an end of the process, has now happened to them twice. Returns how many there were.
+    /// `worker-hung` if that, or an end of the process, has now happened to them twice.
     ///
     /// Whoever claims images calls this now and then.
     ///
@@ -21,42 +22,65 @@ impl Store {
     /// // Leases that end at once stand for a worker that hangs.
     /// let config = StoreConfig { lease: Duration::ZERO, ..StoreConfig::default() };
     /// let store = Store::open(folder.path(), &config)?;
-    /// store.accept(store.begin_upload()?, "cat.jpg")?;
+    /// let id = store.accept(store.begin_upload()?, "cat.jpg")?;
     /// let job = store.claim("worker-1")?.expect("one image waits");
-    /// assert_eq!(store.expire_leases()?, 1);
+    /// assert_eq!(store.expire_leases()?.waiting, [id]);
     /// assert!(!store.is_held(&job)? && store.claim("worker-2")?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub fn expire_leases(&self) -> Result<usize> {
+    pub fn expire_leases(&self) -> Result<TakenBack> {
+        let now = self.inner.clock.now();
         let message = "the work on this picture hung repeatedly";
-        self.end_leases(Some(self.inner.clock.now()), "worker-hung", message)
+        self.take_back(Some(now), "worker-hung", message, |tx| {
+            jobs::expire(tx, now, MAX_ATTEMPTS)
+        })
     }
 
-    /// Ends the leases that run out at `now` or earlier, or all of them.
-    pub(super) fn end_leases(
+    /// Takes all images from the workers of a process that has ended. Those that were put off are tried at once: what
+    /// stood in the way may be the reason why it was started anew.
+    pub(super) fn take_back_interrupted(&self) -> Result<TakenBack> {
+        let message = "the work on this picture was interrupted repeatedly";
+        let taken = self.take_back(None, "interrupted", message, |tx| {
+            jobs::interrupt(tx, MAX_ATTEMPTS)
+        })?;
+        if self.next_due()?.is_some() {
+            let op = "queue images that were put off";
+            self.inner.db.write(op, |tx| turns::forget_due(tx))?;
+        }
+        Ok(taken)
+    }
+
+    /// Ends the leases that run out at `now` or earlier, or all of them, by `end`.
+    fn take_back(
         &self,
         now: Option<Timestamp>,
         code: &str,
         message: &str,
-    ) -> Result<usize> {
+        end: impl FnOnce(&Connection) -> rusqlite::Result<jobs::Ended>,
+    ) -> Result<TakenBack> {
         const OP: &str = "take back interrupted work";
         let Inner {
             db, outbox, clock, ..
         } = &*self.inner;
         // Most of the time there is nothing to do, and nothing to wait for the writer for.
-        if db.read(OP, |tx| jobs::ending(tx, now))? == 0 {
-            return Ok(0);
+        if !db.read(OP, |tx| jobs::is_any_ending(tx, now))? {
+            return Ok(TakenBack::default());
         }
         db.write(OP, |tx| {
-            let ended = jobs::end_leases(tx, now, MAX_ATTEMPTS)?;
-            for (seq, claim) in &ended.given_up {
-                images::fail(tx, *seq, *claim, code, message, None)?;
-                outbox::add(tx, outbox, *seq, false, clock.now())?;
+            let ended = end(tx)?;
+            let mut taken = TakenBack::default();
+            for (seq, claim) in ended.given_up {
+                images::fail(tx, seq, claim, code, message, None)?;
+                outbox::add(tx, outbox, seq, false, clock.now())?;
+                taken.failed.extend(images::id(tx, seq)?);
             }
-            Ok(ended.given_up.len() + ended.waiting)
+            for seq in ended.waiting {
+                taken.waiting.extend(images::id(tx, seq)?);
+            }
+            Ok(taken)
         })
     }
 

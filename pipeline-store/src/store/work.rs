@@ -12,37 +12,6 @@ use crate::fail_point::fail_point;
 use crate::{Error, Job, Outcome, Result, StageName, images, jobs, outbox, stages};
 
 impl Store {
-    /// Claims the oldest image that waits; `None` if none does. `worker` says who has it, for people who look into the
-    /// database.
-    ///
-    /// The image is the worker's for [`StoreConfig::lease`](crate::StoreConfig::lease), and for as long again after
-    /// every [`Store::renew`].
-    ///
-    /// ```
-    /// # use pipeline_store::{Store, StoreConfig};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let store = Store::open(folder.path(), &StoreConfig::default())?;
-    /// let id = store.accept(store.begin_upload()?, "cat.jpg")?;
-    /// let job = store.claim("worker-1")?.expect("one image waits");
-    /// assert_eq!(job.image_id(), id);
-    /// assert!(store.claim("worker-2")?.is_none()); // each image goes to one worker
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub fn claim(&self, worker: &str) -> Result<Option<Job>> {
-        let until = self.lease_end();
-        let claimed = self
-            .inner
-            .db
-            .write("claim a job", |tx| jobs::claim(tx, worker, until));
-        if let Ok(Some(_)) = claimed {
-            fail_point("claimed").ok();
-        }
-        claimed
-    }
-
     /// Puts off the end of a job's lease.
     ///
     /// ```
@@ -90,7 +59,7 @@ impl Store {
             .read("look at a job", |tx| jobs::is_held(tx, job))
     }
 
-    fn lease_end(&self) -> Timestamp {
+    pub(super) fn lease_end(&self) -> Timestamp {
         let Inner { lease, clock, .. } = &*self.inner;
         clock.now().checked_add(*lease).unwrap_or(Timestamp::MAX)
     }
@@ -115,7 +84,8 @@ impl Store {
 
     /// Stores the result of a job and ends it. `Ok` means that the result survives a power failure.
     ///
-    /// Thumbnails that were kept before ([`Store::keep_thumbnails`]) stay, and those of `outcome` are not looked at.
+    /// Thumbnails that were kept before ([`Store::keep_thumbnails`]) stay, and those of `outcome` are not looked at. The
+    /// time of the work is `took` and what others had spent on it before ([`Job::spent`]).
     ///
     /// # Errors
     /// [`Error::JobLost`] if the job is no longer the caller's; nothing is stored then. After a retryable error the
@@ -142,7 +112,7 @@ impl Store {
                 let held = jobs::finish(tx, job)?;
                 if held {
                     images::add_thumbnails(tx, job.seq, thumbnails, &files)?;
-                    finish(tx, job, outcome, took)?;
+                    finish(tx, job, outcome, job.spent + took)?;
                     outbox::add(tx, outbox, job.seq, true, clock.now())?;
                 }
                 Ok(held)
@@ -183,7 +153,8 @@ impl Store {
         let ended = db.write("store a failure", |tx| {
             let held = jobs::finish(tx, job)?;
             if held {
-                images::fail(tx, job.seq, job.claim, code, message, Some(took))?;
+                let took = Some(job.spent + took);
+                images::fail(tx, job.seq, job.claim, code, message, took)?;
                 outbox::add(tx, outbox, job.seq, false, clock.now())?;
             }
             Ok(held)
@@ -349,6 +320,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::turns::{self, Turn};
     use crate::{ImageId, StoreConfig};
 
     /// A store with one image, which is claimed.
@@ -426,8 +398,9 @@ mod tests {
     fn a_lease_that_ends_before_the_result_is_there_leaves_the_files_of_the_next_worker_alone() {
         let (dir, store, id, first) = claimed();
         let completed = complete_and(&store, &first, |tx| {
-            jobs::end_leases(tx, None, MAX_ATTEMPTS)?;
-            let second = jobs::claim(tx, "second", store.lease_end())?.unwrap();
+            jobs::expire(tx, Timestamp::MAX, MAX_ATTEMPTS)?;
+            let until = store.lease_end();
+            let second = turns::claim(tx, "second", Turn::Quick, Timestamp::MAX, until)?.unwrap();
             let files = store
                 .inner
                 .blobs

@@ -59,7 +59,7 @@ fn a_newer_database_is_refused_and_left_alone() {
             error,
             Error::TooNew {
                 found: 99,
-                supported: 4
+                supported: 5
             }
         ),
         "{error:?}"

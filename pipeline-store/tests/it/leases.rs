@@ -47,7 +47,8 @@ impl Timed {
     fn pass(&self, time: Duration) -> usize {
         let millis = i64::try_from(time.as_millis()).unwrap();
         self.millis.fetch_add(millis, Ordering::SeqCst);
-        self.store.expire_leases().unwrap()
+        let taken = self.store.expire_leases().unwrap();
+        taken.waiting.len() + taken.failed.len()
     }
 }
 

@@ -17,3 +17,4 @@ mod recovery;
 mod repeat;
 mod support;
 mod sweep;
+mod turns;

@@ -57,10 +57,11 @@ fn interrupted_work_waits_again_at_its_old_place() {
     let _claimed = claim(&before);
     let after = restart(&before);
     assert_eq!(after.queue_len().unwrap(), 2);
-    let (first, second) = (claim(&after), claim(&after));
+    let first = claim(&after);
     assert_eq!((first.image_id(), first.attempt()), (running, 2));
-    assert_eq!((second.image_id(), second.attempt()), (waiting, 1));
     complete(&after, &first).unwrap();
+    let second = claim(&after);
+    assert_eq!((second.image_id(), second.attempt()), (waiting, 1));
 }
 
 #[test]
@@ -81,6 +82,74 @@ fn work_that_is_interrupted_twice_is_given_up() {
     // It stays so.
     let store = restart(&store);
     assert_eq!(failed_code(&store, id).as_deref(), Some("interrupted"));
+}
+
+#[test]
+fn only_the_one_that_ends_the_process_is_given_up() {
+    let mut store = Scratch::new();
+    let ids = ["innocent", "poison", "also innocent"].map(|name| accept(&store, name));
+    let _in_work = ids.map(|_| claim(&store));
+    store = restart(&store);
+    assert_eq!(store.interrupted().waiting.len(), 3);
+    // The poison ends the process as soon as it is in work.
+    for _ in 0..10 {
+        let Some(job) = store.claim("worker").unwrap() else {
+            break;
+        };
+        assert_eq!(store.claim("another").unwrap(), None, "it is alone");
+        if job.image_id() == ids[1] {
+            store = restart(&store);
+            assert_eq!(store.interrupted().failed, [ids[1]]);
+        } else {
+            complete(&store, &job).unwrap();
+        }
+    }
+    let codes = ids.map(|id| failed_code(&store, id));
+    assert_eq!(codes, [None, Some("interrupted".to_owned()), None]);
+    assert_eq!(store.stats().unwrap().succeeded, 2);
+}
+
+#[test]
+fn whoever_was_in_work_at_the_end_waits_until_nobody_else_is() {
+    let mut store = Scratch::new();
+    let suspect = accept(&store, "suspect");
+    let _in_work = claim(&store);
+    store = restart(&store);
+    let first = claim(&store);
+    store.release(&first).unwrap();
+    // Handing back takes no suspicion away, and makes nobody else suspect.
+    let innocent = accept(&store, "innocent");
+    let alone = claim(&store);
+    assert_eq!(alone.image_id(), suspect);
+    assert_eq!(store.claim("another").unwrap(), None);
+    assert!(
+        store
+            .retry(&alone, "code", "message", TOOK)
+            .is_ok_and(|waits| !waits)
+    );
+    let job = claim(&store);
+    assert_eq!(job.image_id(), innocent);
+    store.retry(&job, "code", "message", TOOK).unwrap();
+    let (second, third) = (claim(&store), accept(&store, "third"));
+    assert_eq!((second.image_id(), second.attempt()), (innocent, 2));
+    assert_eq!(claim(&store).image_id(), third);
+}
+
+#[test]
+fn suspects_come_one_by_one_and_then_all_work_together() {
+    let mut store = Scratch::new();
+    let suspects = ["one", "two"].map(|name| accept(&store, name));
+    let _in_work = suspects.map(|_| claim(&store));
+    store = restart(&store);
+    let others = ["three", "four"].map(|name| accept(&store, name));
+    for id in suspects {
+        let job = claim(&store);
+        assert_eq!(job.image_id(), id);
+        assert_eq!(store.claim("another").unwrap(), None);
+        complete(&store, &job).unwrap();
+    }
+    let together = others.map(|_| claim(&store));
+    assert_eq!(together.map(|job| job.image_id()), others);
 }
 
 #[test]

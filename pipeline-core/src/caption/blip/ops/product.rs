@@ -304,7 +304,8 @@ pub(super) fn fill_tiles<F: Format>(
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod testing {
     use super::super::testing::noise;
     use super::{Format, Job, LANES, fill_tiles};

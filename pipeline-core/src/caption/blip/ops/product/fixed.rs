@@ -234,7 +234,8 @@ impl Sums for Plain {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod tests {
     use super::super::testing::{sums, values};
     use super::*;

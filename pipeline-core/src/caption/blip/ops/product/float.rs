@@ -192,7 +192,8 @@ impl Rows<'_> {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod tests {
     use pulp::x86::{V3, V4};
 
