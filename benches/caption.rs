@@ -1,4 +1,8 @@
-//! A whole caption and its parts, for the bundled model and, if `BLIP_MODEL` names its folder, for a BLIP checkpoint.
+//! A whole caption and its parts on one and on two threads, for the bundled model and, if `BLIP_MODEL` names its folder,
+//! for a BLIP checkpoint.
+//!
+//! `encode` ends with the decoder's keys and values of the picture, `first-token` is the prompt, and `search` all that
+//! comes after `encode`: by the number of its steps, that is the time of one.
 
 #![allow(clippy::unwrap_used, reason = "a bench may stop at the first error")]
 
@@ -7,6 +11,7 @@ use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pipeline_core::{Blip, BlipOptions, Captioner, Cx, Decode, Limits, Source, Stage};
+use rayon::ThreadPoolBuilder;
 
 const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/photos/rocket.jpg");
 
@@ -25,25 +30,40 @@ fn captions(criterion: &mut Criterion) {
     let decode = Decode::new(Limits::default());
     let picture = decode.run(&source, &cx).unwrap();
     for (name, model) in models {
-        let mut group = criterion.benchmark_group(format!("caption/{name}"));
-        group.sample_size(10);
-        let pixels = model.preprocess(picture.pixels()).unwrap();
-        group.bench_function("preprocess", |b| {
-            b.iter(|| model.preprocess(black_box(picture.pixels())).unwrap())
-        });
-        group.bench_function("encode", |b| {
-            b.iter(|| model.encode(black_box(&pixels), &cx).unwrap())
-        });
-        group.bench_function("caption", |b| {
-            b.iter(|| model.caption(black_box(picture.pixels()), &cx).unwrap())
-        });
-        group.bench_function("from-jpeg", |b| {
-            b.iter(|| {
-                model
-                    .caption(decode.run(black_box(&source), &cx).unwrap().pixels(), &cx)
-                    .unwrap()
+        for threads in [1, 2] {
+            let pool = ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .expect("threads can be started");
+            let mut group = criterion.benchmark_group(format!("caption/{name}/{threads}"));
+            group.sample_size(10);
+            let pixels = model.preprocess(picture.pixels()).unwrap();
+            let encoded = model.encode(&pixels, &cx).unwrap();
+            let (prompt, config) = (model.prompt_ids(), model.generation());
+            let mut bench = |part: &str, run: &(dyn Fn() + Sync)| {
+                group.bench_function(part, |b| pool.install(|| b.iter(run)));
+            };
+            bench("preprocess", &|| {
+                black_box(model.preprocess(black_box(picture.pixels())).unwrap());
             });
-        });
+            bench("encode", &|| {
+                black_box(model.encode(black_box(&pixels), &cx).unwrap());
+            });
+            bench("first-token", &|| {
+                black_box(model.logits(black_box(&encoded), prompt, &cx).unwrap());
+            });
+            bench("search", &|| {
+                let ids = model.generate(black_box(&encoded), prompt, config, &cx);
+                black_box(ids.unwrap());
+            });
+            bench("caption", &|| {
+                black_box(model.caption(black_box(picture.pixels()), &cx).unwrap());
+            });
+            bench("from-jpeg", &|| {
+                let picture = decode.run(black_box(&source), &cx).unwrap();
+                black_box(model.caption(picture.pixels(), &cx).unwrap());
+            });
+        }
     }
 }
 

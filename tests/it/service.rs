@@ -172,8 +172,8 @@ fn no_answer_tells_a_path_of_the_machine() {
         Some(gate.captions()),
     );
     server.accept(PHOTO);
-    let lost = server.accept(PHOTO);
     gate.wait_for(1);
+    let lost = server.accept(PHOTO);
     // The original of a picture that waits, and the folder without which nothing can be received.
     let (data, shard) = (server.data(), &lost[..2]);
     std::fs::remove_file(data.join("originals").join(shard).join(&lost)).unwrap();

@@ -137,45 +137,62 @@ impl WithSimd for Line<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let channels = self.bias.len();
-        let whole = channels / LANES * LANES;
-        for first in (0..whole).step_by(LANES) {
-            match S::F32_LANES {
-                16 => self.channels::<S, 1>(simd, first),
-                8 => self.channels::<S, 2>(simd, first),
-                4 => self.channels::<S, 4>(simd, first),
-                _ => self.channels::<S, LANES>(simd, first),
-            }
-        }
-        for channel in whole..channels {
-            for column in 0..self.window.out_side() {
-                self.single(channel, column);
-            }
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1, 2, 4>(simd),
+            8 => self.run::<S, 2, 2, 8>(simd),
+            4 => self.run::<S, 4, 4, 4>(simd),
+            _ => self.run::<S, LANES, LANES, LANES>(simd),
         }
     }
 }
 
 impl Line<'_> {
-    /// 16 channels of all outputs; `V` vectors make 16 lanes.
+    /// `ONE` vectors make 16 lanes. Where neighbours share their weights, `INNER` vectors of channels are computed at a
+    /// time, else `OUTER`: so many sums that each addition need not wait for the one before it.
     #[inline(always)]
-    fn channels<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
+    fn run<S: Simd, const ONE: usize, const INNER: usize, const OUTER: usize>(mut self, simd: S) {
         let window = self.window;
         let out = window.out_side();
-        let inside = |column: usize| window.taps(column).0.len() == window.kernel;
-        let mut column = 0;
-        while column < out {
-            if column + PIXELS <= out && inside(column) && inside(column + PIXELS - 1) {
-                self.pixels::<S, V, PIXELS>(simd, first, column);
-                column += PIXELS;
-            } else {
-                self.pixels::<S, V, 1>(simd, first, column);
-                column += 1;
+        let is_inside = |column: usize| window.taps(column).0.len() == window.kernel;
+        let inside = (0..out).filter(|&column| is_inside(column));
+        let from = inside.clone().next().unwrap_or(out);
+        let to = from + inside.count() / PIXELS * PIXELS;
+        let channels = self.bias.len();
+        let mut first = 0;
+        for width in [INNER * S::F32_LANES, ONE * S::F32_LANES] {
+            while first + width <= channels {
+                for column in (from..to).step_by(PIXELS) {
+                    if width > LANES {
+                        self.pixels::<S, INNER, PIXELS>(simd, first, column);
+                    } else {
+                        self.pixels::<S, ONE, PIXELS>(simd, first, column);
+                    }
+                }
+                first += width;
+            }
+        }
+        let mut first = 0;
+        for width in [OUTER * S::F32_LANES, ONE * S::F32_LANES] {
+            while first + width <= channels {
+                for column in (0..from).chain(to..out) {
+                    if width > LANES {
+                        self.pixels::<S, OUTER, 1>(simd, first, column);
+                    } else {
+                        self.pixels::<S, ONE, 1>(simd, first, column);
+                    }
+                }
+                first += width;
+            }
+        }
+        for channel in first..channels {
+            for column in 0..out {
+                self.single(channel, column);
             }
         }
     }
 
-    /// 16 channels of `P` neighbouring outputs, which all have the same taps inside the picture.
+    /// `V` vectors of channels of `P` neighbouring outputs, which all have the same taps inside the picture.
     #[inline(always)]
     fn pixels<S: Simd, const V: usize, const P: usize>(
         &mut self,
@@ -191,27 +208,27 @@ impl Line<'_> {
         let channels = self.bias.len();
         let (tap_rows, top) = self.window.taps(self.row);
         let (tap_columns, left) = self.window.taps(column);
+        let first_tap = tap_columns.start;
+        let first_pixel = (left + first_tap as isize) as usize;
         let mut sums = [vectors::<S, V>(self.bias, first); P];
         for tap_row in tap_rows {
-            let line = (top + tap_row as isize) as usize * side;
-            for tap_column in tap_columns.clone() {
-                let tap = tap_row * kernel + tap_column;
-                let weight = vectors::<S, V>(self.weight, tap * channels + first);
-                let pixel = line + (left + tap_column as isize) as usize;
-                let mut at = pixel * channels + first;
-                for sums in &mut sums {
-                    let values = vectors::<S, V>(self.x, at);
+            let line = (top + tap_row as isize) as usize * side + first_pixel;
+            let values = &self.x[line * channels + first..];
+            let weights = &self.weight[(tap_row * kernel + first_tap) * channels + first..];
+            for tap in 0..tap_columns.len() {
+                let weight = vectors::<S, V>(weights, tap * channels);
+                for (pixel, sums) in sums.iter_mut().enumerate() {
+                    let values = vectors::<S, V>(values, (tap + pixel * stride) * channels);
                     for ((sum, weight), value) in sums.iter_mut().zip(weight).zip(values) {
                         *sum = simd.mul_add_e_f32s(weight, value, *sum);
                     }
-                    at += stride * channels;
                 }
             }
         }
         let (zero, six) = (simd.splat_f32s(0.0), simd.splat_f32s(6.0));
         let rows = self.y[column * channels..].chunks_exact_mut(channels);
         for (y, sums) in rows.zip(sums) {
-            let (y, _) = S::as_mut_simd_f32s(&mut y[first..first + LANES]);
+            let (y, _) = S::as_mut_simd_f32s(&mut y[first..first + V * S::F32_LANES]);
             for (y, sum) in y.iter_mut().zip(sums) {
                 *y = simd.min_f32s(simd.max_f32s(sum, zero), six);
             }
@@ -237,14 +254,14 @@ impl Line<'_> {
     }
 }
 
-/// 16 values as vectors.
+/// Values as vectors.
 #[inline(always)]
 fn vectors<S: Simd, const V: usize>(values: &[f32], from: usize) -> [S::f32s; V] {
     // One check of the range for all of them: this is the innermost loop.
-    let (vectors, _) = S::as_simd_f32s(&values[from..from + LANES]);
+    let (vectors, _) = S::as_simd_f32s(&values[from..from + V * S::F32_LANES]);
     *vectors
         .first_chunk()
-        .expect("16 lanes fill so many vectors")
+        .expect("so many values fill so many vectors")
 }
 
 fn by_tensor_ops(x: &Tensor, weight: &Tensor, bias: &Tensor, window: Window) -> Result<Tensor> {
@@ -276,8 +293,8 @@ mod tests {
     #[test]
     fn depthwise_agrees_with_candle_at_every_size() {
         for (kernel, stride, side) in SIZES {
-            let x = (noise(&[side * side, 39], 1) * 5.0).unwrap();
-            let (weight, bias) = (noise(&[kernel * kernel, 39], 2), noise(&[1, 39], 3));
+            let x = (noise(&[side * side, 119], 1) * 5.0).unwrap();
+            let (weight, bias) = (noise(&[kernel * kernel, 119], 2), noise(&[1, 119], 3));
             let window = Window {
                 side,
                 kernel,
