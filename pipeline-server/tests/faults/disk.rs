@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::ledger::{files, files_are_rows};
-use crate::process::{Server, Site};
+use crate::process::{Server, Site, until};
 
 /// Asserts that an upload is refused for the time being, with `code`.
 #[track_caller]
