@@ -6,7 +6,7 @@ use std::io;
 /// Does what the test wants to happen at the place `name`: nothing, unless the file that the environment variable
 /// `PIPELINE_FAIL_POINTS` names has a line with this name and an action: `abort`, `hang` (until the line is another or
 /// gone, which is then done), `hang-first` (only whoever comes first), `panic`, `full`, `read-only` or `io`. The file is
-/// read anew every time, so that a test can change its mind.
+/// read anew every time, so that a test can change its mind. Who hangs leaves a file beside it, `NAME.hangs`.
 ///
 /// # Errors
 /// That of a disk which is full, read-only or broken, if that is the action.
@@ -20,6 +20,7 @@ pub fn fail_point(name: &str) -> io::Result<()> {
         Some("abort") => std::process::abort(),
         Some("hang-first") if !comes_first(name) => Ok(()),
         Some(hang @ ("hang" | "hang-first")) => {
+            note_hang(name);
             while action(name).as_deref() == Some(hang) {
                 std::thread::park_timeout(std::time::Duration::from_millis(10));
             }
@@ -43,6 +44,15 @@ fn comes_first(name: &str) -> bool {
         seen.push(name.to_owned());
     }
     first
+}
+
+/// Tells the test that somebody hangs at the place `name` from here on.
+#[cfg(feature = "fail-points")]
+fn note_hang(name: &str) {
+    if let Some(script) = std::env::var_os("PIPELINE_FAIL_POINTS") {
+        let note = std::path::Path::new(&script).with_file_name(format!("{name}.hangs"));
+        std::fs::write(note, "").ok();
+    }
 }
 
 /// What the script says about `name`.

@@ -43,6 +43,13 @@ impl Site {
         self.script_all(&[(point, action)]);
     }
 
+    /// Waits until a server hangs at `point`, as the script told it to.
+    #[track_caller]
+    pub(crate) fn wait_for_hang(&self, point: &str) {
+        let note = self.script_path().with_file_name(format!("{point}.hangs"));
+        until("it hangs", || note.exists().then_some(()));
+    }
+
     /// The same for several places.
     pub(crate) fn script_all(&self, lines: &[(&str, &str)]) {
         let line = |(point, action): &(&str, &str)| format!("{point} {action}\n");

@@ -38,6 +38,7 @@ fn no_retry_is_acknowledged_before_the_upload_is_on_the_disk() {
     let address = server.address.clone();
     let first = thread::spawn(move || upload(&address));
     let lost = wait_for_row(&site);
+    site.wait_for_hang("synced");
     let retry = upload(&server.address);
     assert_eq!(retry.status, 503, "{retry:?}");
     assert_eq!(
@@ -64,6 +65,7 @@ fn a_retry_that_has_waited_is_the_upload_that_came_first() {
     };
     let first = send();
     let row = wait_for_row(&site);
+    site.wait_for_hang("synced");
     let retry = send();
     site.heal();
     for reply in [first.join().unwrap(), retry.join().unwrap()] {
@@ -80,6 +82,7 @@ fn an_upload_that_cannot_be_taken_back_loses_no_file_and_answers_no_retry() {
     let address = server.address.clone();
     let first = thread::spawn(move || upload(&address));
     let stuck = wait_for_row(&site);
+    site.wait_for_hang("synced");
     site.script_all(&[("synced", "io"), ("database", "io")]);
     assert_eq!(first.join().unwrap().status, 503);
     let original = site.data().join("originals").join(&stuck[..2]).join(&stuck);
@@ -102,6 +105,7 @@ fn an_upload_that_cannot_be_taken_back_is_whole_after_a_kill() {
     let address = server.address.clone();
     let first = thread::spawn(move || upload(&address));
     let stuck = wait_for_row(&site);
+    site.wait_for_hang("synced");
     site.script_all(&[("synced", "io"), ("database", "io")]);
     assert_eq!(first.join().unwrap().status, 503);
     server.kill();

@@ -74,7 +74,7 @@ fn a_stop_does_not_wait_for_a_worker_that_hangs() {
     site.script("captioned", "hang");
     ledger.acknowledge(server.accept());
     ledger.acknowledge(server.accept());
-    site.wait_until_in_work(1);
+    site.wait_for_hang("captioned");
     println!("stopped in {:?}", stop(server));
     assert_handed_back(&site, 2);
     site.heal();
@@ -96,6 +96,7 @@ fn a_stop_does_not_wait_for_an_upload_that_hangs() {
         let rows: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
         (rows > 0).then_some(())
     });
+    site.wait_for_hang("synced");
     println!("stopped in {:?}", stop(server));
     hung.join().unwrap().unwrap_err();
     site.heal();
