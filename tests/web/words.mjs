@@ -9,7 +9,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** Where a code is given: in `code()` of an error or a warning, and to what makes a picture fail. */
 const GIVEN = [
   /fn code\((?:&self|self)\) -> &'static str \{.*?\n    \}/gs,
-  /\b(?:end_leases|fail|retry)\([^;]*?"[a-z-]+"/gs,
+  /\b(?:take_back|fail|retry)\([^;]*?"[a-z-]+"/gs,
   /\bcode: "[a-z-]+"/g,
 ];
 
