@@ -4,7 +4,7 @@
 //! at a time as has all its sums in the processor's vector registers: six rows and one panel with AVX2 (12 vectors of
 //! sums, 2 of weights, 1 of the rows), twelve rows and two panels with AVX-512 (24, 2 and 1). (Goto and van de Geijn 2008
 //! and the BLIS papers describe the scheme.) Each sum runs over its row in the same order, whatever stands beside it, so
-//! that no result depends on how rows and panels are shared between threads, nor on the processor.
+//! that no result depends on how rows and panels are shared between threads, nor on how wide the vectors are.
 
 mod fixed;
 mod float;
