@@ -18,6 +18,18 @@ fn wait_for_row(site: &Site) -> String {
     })
 }
 
+/// Lets an upload fail that then cannot be taken back, and returns its id.
+fn stuck_upload(site: &Site, server: &Server) -> String {
+    site.script("synced", "hang-first");
+    let address = server.address.clone();
+    let first = thread::spawn(move || upload(&address));
+    let stuck = wait_for_row(site);
+    site.wait_for_hang("synced");
+    site.script_all(&[("synced", "io"), ("database", "io")]);
+    assert_eq!(first.join().unwrap().status, 503);
+    stuck
+}
+
 /// Asserts that `id` is the only picture, and done.
 fn assert_only(site: &Site, server: Server, id: &str) {
     let images = server.finished();
@@ -78,13 +90,7 @@ fn a_retry_that_has_waited_is_the_upload_that_came_first() {
 fn an_upload_that_cannot_be_taken_back_loses_no_file_and_answers_no_retry() {
     let site = Site::new();
     let server = site.start(&["--workers", "1"]);
-    site.script("synced", "hang-first");
-    let address = server.address.clone();
-    let first = thread::spawn(move || upload(&address));
-    let stuck = wait_for_row(&site);
-    site.wait_for_hang("synced");
-    site.script_all(&[("synced", "io"), ("database", "io")]);
-    assert_eq!(first.join().unwrap().status, 503);
+    let stuck = stuck_upload(&site, &server);
     let original = site.data().join("originals").join(&stuck[..2]).join(&stuck);
     assert!(original.is_file(), "its row is there");
     site.heal();
@@ -101,13 +107,7 @@ fn an_upload_that_cannot_be_taken_back_loses_no_file_and_answers_no_retry() {
 fn an_upload_that_cannot_be_taken_back_is_whole_after_a_kill() {
     let site = Site::new();
     let server = site.start(&["--workers", "1"]);
-    site.script("synced", "hang-first");
-    let address = server.address.clone();
-    let first = thread::spawn(move || upload(&address));
-    let stuck = wait_for_row(&site);
-    site.wait_for_hang("synced");
-    site.script_all(&[("synced", "io"), ("database", "io")]);
-    assert_eq!(first.join().unwrap().status, 503);
+    let stuck = stuck_upload(&site, &server);
     server.kill();
     assert_eq!(server.wait(), None);
     site.heal();
