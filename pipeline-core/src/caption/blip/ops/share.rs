@@ -117,3 +117,18 @@ pub(super) fn with_room<R>(count: usize, work: impl FnOnce(&mut [f32]) -> R) -> 
     ROOM.set(room);
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_picture_for_those_who_help_too() {
+        for _ in 0..10 {
+            assert!(catch_unwind(|| picture(|| panic!("on purpose"))).is_err());
+            assert_eq!(picture(|| 7), 7);
+        }
+    }
+}

@@ -14,6 +14,9 @@ use std::array::from_fn;
 use std::cell::Cell;
 use std::thread::LocalKey;
 
+use pulp::bytemuck::Pod;
+use pulp::cast;
+
 use super::{Format, Job, Kernel, LANES, Room, each_tile};
 use crate::caption::lanes::{largest, sum, vectorised};
 
@@ -132,11 +135,7 @@ fn parts(pair: i32) -> (i32, i32) {
 
 /// Sixteen sums of products, in whatever registers there are for them.
 trait Sums: Copy {
-    type Sums: Copy;
-
-    fn load(self, sums: &[i32; LANES]) -> Self::Sums;
-
-    fn store(self, sums: Self::Sums) -> [i32; LANES];
+    type Sums: Pod;
 
     /// Adds the products of a pair of values with sixteen pairs of weights.
     fn add(self, sums: Self::Sums, values: i32, weights: &[i32; LANES]) -> Self::Sums;
@@ -186,7 +185,7 @@ impl<S: Sums, const N: usize> Rows<S, N> {
         let blocks = panels[0].len();
         let panels = panels.map(|panel| &panel[..blocks]);
         let mut totals: [[S::Sums; P]; M] =
-            from_fn(|row| from_fn(|panel| simd.load(&sums[panel][from + row])));
+            from_fn(|row| from_fn(|panel| cast(sums[panel][from + row])));
         for (block, values) in tile.chunks_exact(count).take(blocks).enumerate() {
             let Some(values) = values[from..].first_chunk::<M>() else {
                 break;
@@ -202,7 +201,7 @@ impl<S: Sums, const N: usize> Rows<S, N> {
         }
         for (panel, sums) in sums.iter_mut().enumerate() {
             for (sum, totals) in sums[from..from + M].iter_mut().zip(&totals) {
-                *sum = simd.store(totals[panel]);
+                *sum = cast(totals[panel]);
             }
         }
         M
@@ -215,14 +214,6 @@ struct Plain;
 
 impl Sums for Plain {
     type Sums = [i32; LANES];
-
-    fn load(self, sums: &[i32; LANES]) -> Self::Sums {
-        *sums
-    }
-
-    fn store(self, sums: Self::Sums) -> [i32; LANES] {
-        sums
-    }
 
     fn add(self, mut sums: Self::Sums, values: i32, weights: &[i32; LANES]) -> Self::Sums {
         let (low, high) = parts(values);

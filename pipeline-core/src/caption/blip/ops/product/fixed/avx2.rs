@@ -26,16 +26,6 @@ impl Sums for V3 {
     type Sums = [i32x8; 2];
 
     #[inline(always)]
-    fn load(self, sums: &[i32; LANES]) -> Self::Sums {
-        cast(*sums)
-    }
-
-    #[inline(always)]
-    fn store(self, sums: Self::Sums) -> [i32; LANES] {
-        cast(sums)
-    }
-
-    #[inline(always)]
     fn add(self, sums: Self::Sums, values: i32, weights: &[i32; LANES]) -> Self::Sums {
         let values = cast(self.splat_i32x8(values));
         let weights: [i32x8; 2] = cast(*weights);

@@ -38,16 +38,6 @@ impl Sums for Vnni {
     type Sums = __m512i;
 
     #[inline(always)]
-    fn load(self, sums: &[i32; LANES]) -> Self::Sums {
-        cast(*sums)
-    }
-
-    #[inline(always)]
-    fn store(self, sums: Self::Sums) -> [i32; LANES] {
-        cast(sums)
-    }
-
-    #[inline(always)]
     fn add(self, sums: Self::Sums, values: i32, weights: &[i32; LANES]) -> Self::Sums {
         // SAFETY: `self` proves that the processor has these features.
         unsafe { _mm512_dpwssd_epi32(sums, _mm512_set1_epi32(values), cast(*weights)) }
