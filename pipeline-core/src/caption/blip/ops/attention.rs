@@ -121,7 +121,6 @@ pub(super) fn by_head(
 
 impl Head {
     fn new(keys: Rows<'_>, values: Rows<'_>) -> Self {
-        let all: Vec<&[f32]> = keys.iter().collect();
         let panels = values.width.div_ceil(LANES);
         let mut columns = Vec::with_capacity(panels * keys.count.div_ceil(LANES));
         for panel in 0..panels {
@@ -138,11 +137,15 @@ impl Head {
                 columns.push(block);
             }
         }
+        // On this thread: heads are what is shared between threads.
+        let depth = keys.width.div_ceil(LANES);
+        let all: Vec<&[f32]> = keys.iter().collect();
+        let mut rows = vec![Float::EMPTY; all.len().div_ceil(LANES) * depth];
+        for (keys, panel) in all.chunks(LANES).zip(rows.chunks_exact_mut(depth.max(1))) {
+            Float::right(keys, panel);
+        }
         Self {
-            keys: all
-                .chunks(LANES)
-                .flat_map(|keys| Float::right(keys).0)
-                .collect(),
+            keys: rows,
             values: columns,
             count: keys.count,
             width: keys.width,

@@ -8,19 +8,18 @@
 
 mod fixed;
 mod float;
+mod panels;
 
 use std::array::from_fn;
 use std::cell::Cell;
 use std::ops::Range;
 use std::thread::LocalKey;
 
-use rayon::prelude::*;
-
 use super::rows::Rows;
-use crate::caption::lanes::vectorised;
 
 pub(super) use fixed::Fixed;
 pub(super) use float::Float;
+pub(super) use panels::{Layout, Panels};
 
 /// Outputs in a panel, and values of a row in a block.
 pub(super) const LANES: usize = 16;
@@ -46,6 +45,8 @@ pub(super) trait Format: Sized + Send + Sync + 'static {
     const ZERO: Self::Sum;
     /// Sixteen zeros.
     const NOTHING: Self::Left;
+    /// Zeros in place of weights.
+    const EMPTY: Self::Right;
 
     /// This thread's room for what a product needs on the way.
     fn room() -> &'static LocalKey<Cell<Room<Self>>>;
@@ -53,8 +54,8 @@ pub(super) trait Format: Sized + Send + Sync + 'static {
     /// Hands `row` over block by block, the last one filled up with zeros. Returns what to multiply its sums by.
     fn left(row: &[f32], put: impl FnMut(usize, Self::Left)) -> f32;
 
-    /// Lays out a panel of at most 16 outputs. Returns its blocks and what to multiply its sums by.
-    fn right(outputs: &[&[f32]]) -> (Vec<Self::Right>, [f32; LANES]);
+    /// Lays out at most 16 outputs in `panel`, which is empty. Returns what to multiply its sums by.
+    fn right(outputs: &[&[f32]], panel: &mut [Self::Right]) -> [f32; LANES];
 
     /// The weights of one output of a panel, as `right` got them.
     fn output(panel: &[Self::Right], scale: f32, lane: usize) -> impl Iterator<Item = f32>;
@@ -163,122 +164,6 @@ impl<F: Format> Default for Room<F> {
     }
 }
 
-/// A layer's weights and summands, laid out.
-pub(super) struct Panels<F: Format> {
-    blocks: Vec<F::Right>,
-    scales: Vec<[f32; LANES]>,
-    bias: Vec<[f32; LANES]>,
-    depth: usize,
-    width: usize,
-    out: usize,
-}
-
-/// A layer laid out in some format.
-pub(super) trait Layout: Send + Sync {
-    /// The length of the rows that go in.
-    fn width(&self) -> usize;
-
-    /// The number of outputs.
-    fn out(&self) -> usize;
-
-    /// The number of panels.
-    fn panels(&self) -> usize;
-
-    /// `x · weightsᵀ + bias` of some panels' outputs, into the rows of `y`, on this thread.
-    fn multiply(&self, x: Rows<'_>, panels: Range<usize>, y: &mut [f32]);
-
-    /// Appends the weights of one output.
-    fn output(&self, index: usize, weights: &mut Vec<f32>);
-}
-
-impl<F: Format> Panels<F> {
-    /// `weights` has a row for each output.
-    pub(super) fn new(weights: Rows<'_>, bias: &[f32]) -> Self {
-        let (out, width) = (weights.count, weights.width);
-        let outputs: Vec<&[f32]> = weights.iter().collect();
-        let panels: Vec<_> = outputs.par_chunks(LANES).map(F::right).collect();
-        let mut padded = bias.to_vec();
-        padded.resize(panels.len() * LANES, 0.0);
-        Self {
-            scales: panels.iter().map(|(_, scales)| *scales).collect(),
-            blocks: panels.into_iter().flat_map(|(blocks, _)| blocks).collect(),
-            bias: padded.as_chunks().0.to_vec(),
-            depth: width.div_ceil(LANES),
-            width,
-            out,
-        }
-    }
-}
-
-impl<F: Format> Layout for Panels<F> {
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn out(&self) -> usize {
-        self.out
-    }
-
-    fn panels(&self) -> usize {
-        self.scales.len()
-    }
-
-    fn output(&self, index: usize, weights: &mut Vec<f32>) {
-        let (panel, lane) = (index / LANES, index % LANES);
-        let blocks = &self.blocks[panel * self.depth..][..self.depth];
-        let output = F::output(blocks, self.scales[panel][lane], lane);
-        weights.extend(output.take(self.width));
-    }
-
-    fn multiply(&self, x: Rows<'_>, panels: Range<usize>, y: &mut [f32]) {
-        let rows = x.count;
-        if rows == 0 || y.is_empty() {
-            return;
-        }
-        let mut room = F::room().take();
-        let left = grown(&mut room.left, rows * self.depth, F::NOTHING);
-        let sums = grown(&mut room.sums, rows * panels.len(), F::ZERO);
-        room.scales.clear();
-        fill_tiles::<F>(x, self.depth, left, &mut room.scales);
-        F::multiply(Job {
-            left,
-            right: &self.blocks[panels.start * self.depth..panels.end * self.depth],
-            depth: self.depth,
-            sums,
-        });
-        let out = self.out.min(panels.end * LANES) - panels.start * LANES;
-        let (scales, bias) = (&self.scales[panels.clone()], &self.bias[panels.clone()]);
-        let count = panels.len();
-        vectorised(
-            #[inline(always)]
-            || {
-                let tiles = sums
-                    .chunks(TILE * count)
-                    .zip(room.scales.chunks(TILE))
-                    .zip(y.chunks_mut(TILE * out));
-                for ((sums, row_scales), y) in tiles {
-                    for (row, (y, row_scale)) in y.chunks_exact_mut(out).zip(row_scales).enumerate()
-                    {
-                        let values = |panel: usize| -> [f32; LANES] {
-                            let sum = &sums[panel * row_scales.len() + row];
-                            let sums = F::values(sum, *row_scale, &scales[panel]);
-                            from_fn(|lane| sums[lane] + bias[panel][lane])
-                        };
-                        let (whole, rest) = y.as_chunks_mut();
-                        for (panel, y) in whole.iter_mut().enumerate() {
-                            *y = values(panel);
-                        }
-                        if !rest.is_empty() {
-                            rest.copy_from_slice(&values(whole.len())[..rest.len()]);
-                        }
-                    }
-                }
-            },
-        );
-        F::room().set(room);
-    }
-}
-
 /// The beginning of `values`, which grows if need be; what is in it is of no interest.
 pub(super) fn grown<T: Copy>(values: &mut Vec<T>, count: usize, filling: T) -> &mut [T] {
     if values.len() < count {
@@ -308,6 +193,7 @@ pub(super) fn fill_tiles<F: Format>(
 #[cfg(target_arch = "x86_64")]
 mod testing {
     use super::super::testing::noise;
+    use super::panels::lay_out;
     use super::{Format, Job, LANES, fill_tiles};
     use crate::caption::blip::ops::rows::Rows;
 
@@ -331,11 +217,7 @@ mod testing {
             &mut left,
             &mut Vec::new(),
         );
-        let outputs_of: Vec<&[f32]> = weights.chunks(width).collect();
-        let right: Vec<F::Right> = outputs_of
-            .chunks(LANES)
-            .flat_map(|outputs| F::right(outputs).0)
-            .collect();
+        let (right, _) = lay_out::<F>(Rows::contiguous(weights, width));
         let mut sums = vec![F::ZERO; rows * outputs / LANES];
         multiply(Job {
             left: &left,

@@ -45,6 +45,7 @@ impl Format for Fixed {
     const RUN: usize = Self::STRETCH;
     const ZERO: Self::Sum = [0; LANES];
     const NOTHING: Self::Left = [0; PAIRS];
+    const EMPTY: Self::Right = [[0; LANES]; PAIRS];
 
     fn room() -> &'static LocalKey<Cell<Room<Self>>> {
         &ROOM
@@ -70,19 +71,17 @@ impl Format for Fixed {
         )
     }
 
-    fn right(outputs: &[&[f32]]) -> (Vec<Self::Right>, [f32; LANES]) {
-        let width = outputs.first().map_or(0, |output| output.len());
-        let mut blocks = vec![[[0; LANES]; PAIRS]; width.div_ceil(LANES)];
+    fn right(outputs: &[&[f32]], panel: &mut [Self::Right]) -> [f32; LANES] {
         let mut scales = [1.0; LANES];
         for (lane, output) in outputs.iter().enumerate() {
             let inverse = Self::left(output, |block, pairs| {
-                for (target, pair) in blocks[block].iter_mut().zip(pairs) {
+                for (target, pair) in panel[block].iter_mut().zip(pairs) {
                     target[lane] = pair;
                 }
             });
             scales[lane] = inverse;
         }
-        (blocks, scales)
+        scales
     }
 
     fn output(panel: &[Self::Right], scale: f32, lane: usize) -> impl Iterator<Item = f32> {

@@ -28,6 +28,7 @@ impl Format for Float {
     const RUN: usize = 4;
     const ZERO: Self::Sum = [0.0; LANES];
     const NOTHING: Self::Left = [0.0; LANES];
+    const EMPTY: Self::Right = [[0.0; LANES]; LANES];
 
     fn room() -> &'static LocalKey<Cell<Room<Self>>> {
         &ROOM
@@ -46,17 +47,15 @@ impl Format for Float {
         1.0
     }
 
-    fn right(outputs: &[&[f32]]) -> (Vec<Self::Right>, [f32; LANES]) {
-        let width = outputs.first().map_or(0, |output| output.len());
-        let mut blocks = vec![[[0.0; LANES]; LANES]; width.div_ceil(LANES)];
+    fn right(outputs: &[&[f32]], panel: &mut [Self::Right]) -> [f32; LANES] {
         for (lane, output) in outputs.iter().enumerate() {
-            for (values, target) in output.chunks(LANES).zip(&mut blocks) {
+            for (values, target) in output.chunks(LANES).zip(&mut *panel) {
                 for (value, target) in values.iter().zip(target) {
                     target[lane] = *value;
                 }
             }
         }
-        (blocks, [1.0; LANES])
+        [1.0; LANES]
     }
 
     fn output(panel: &[Self::Right], _: f32, lane: usize) -> impl Iterator<Item = f32> {

@@ -1,0 +1,139 @@
+//! Layers' weights, laid out.
+
+use std::array::from_fn;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::super::rows::Rows;
+use super::{Format, Job, LANES, TILE, fill_tiles, grown};
+use crate::caption::lanes::vectorised;
+
+/// A layer's weights and summands, laid out.
+pub(in super::super) struct Panels<F: Format> {
+    blocks: Vec<F::Right>,
+    scales: Vec<[f32; LANES]>,
+    bias: Vec<[f32; LANES]>,
+    depth: usize,
+    width: usize,
+    out: usize,
+}
+
+/// A layer laid out in some format.
+pub(in super::super) trait Layout: Send + Sync {
+    /// The length of the rows that go in.
+    fn width(&self) -> usize;
+
+    /// The number of outputs.
+    fn out(&self) -> usize;
+
+    /// The number of panels.
+    fn panels(&self) -> usize;
+
+    /// `x · weightsᵀ + bias` of some panels' outputs, into the rows of `y`, on this thread.
+    fn multiply(&self, x: Rows<'_>, panels: Range<usize>, y: &mut [f32]);
+
+    /// Appends the weights of one output.
+    fn output(&self, index: usize, weights: &mut Vec<f32>);
+}
+
+impl<F: Format> Panels<F> {
+    /// `weights` has a row for each output.
+    pub(in super::super) fn new(weights: Rows<'_>, bias: &[f32]) -> Self {
+        let (out, width) = (weights.count, weights.width);
+        let (blocks, scales) = lay_out::<F>(weights);
+        let mut padded = bias.to_vec();
+        padded.resize(scales.len() * LANES, 0.0);
+        Self {
+            scales,
+            blocks,
+            bias: padded.as_chunks().0.to_vec(),
+            depth: width.div_ceil(LANES),
+            width,
+            out,
+        }
+    }
+}
+
+impl<F: Format> Layout for Panels<F> {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn out(&self) -> usize {
+        self.out
+    }
+
+    fn panels(&self) -> usize {
+        self.scales.len()
+    }
+
+    fn output(&self, index: usize, weights: &mut Vec<f32>) {
+        let (panel, lane) = (index / LANES, index % LANES);
+        let blocks = &self.blocks[panel * self.depth..][..self.depth];
+        let output = F::output(blocks, self.scales[panel][lane], lane);
+        weights.extend(output.take(self.width));
+    }
+
+    fn multiply(&self, x: Rows<'_>, panels: Range<usize>, y: &mut [f32]) {
+        let rows = x.count;
+        if rows == 0 || y.is_empty() {
+            return;
+        }
+        let mut room = F::room().take();
+        let left = grown(&mut room.left, rows * self.depth, F::NOTHING);
+        let sums = grown(&mut room.sums, rows * panels.len(), F::ZERO);
+        room.scales.clear();
+        fill_tiles::<F>(x, self.depth, left, &mut room.scales);
+        F::multiply(Job {
+            left,
+            right: &self.blocks[panels.start * self.depth..panels.end * self.depth],
+            depth: self.depth,
+            sums,
+        });
+        let out = self.out.min(panels.end * LANES) - panels.start * LANES;
+        let (scales, bias) = (&self.scales[panels.clone()], &self.bias[panels.clone()]);
+        let count = panels.len();
+        vectorised(
+            #[inline(always)]
+            || {
+                let tiles = sums
+                    .chunks(TILE * count)
+                    .zip(room.scales.chunks(TILE))
+                    .zip(y.chunks_mut(TILE * out));
+                for ((sums, row_scales), y) in tiles {
+                    for (row, (y, row_scale)) in y.chunks_exact_mut(out).zip(row_scales).enumerate()
+                    {
+                        let values = |panel: usize| -> [f32; LANES] {
+                            let sum = &sums[panel * row_scales.len() + row];
+                            let sums = F::values(sum, *row_scale, &scales[panel]);
+                            from_fn(|lane| sums[lane] + bias[panel][lane])
+                        };
+                        let (whole, rest) = y.as_chunks_mut();
+                        for (panel, y) in whole.iter_mut().enumerate() {
+                            *y = values(panel);
+                        }
+                        if !rest.is_empty() {
+                            rest.copy_from_slice(&values(whole.len())[..rest.len()]);
+                        }
+                    }
+                }
+            },
+        );
+        F::room().set(room);
+    }
+}
+
+/// Lays out weights, a row for each output, in panels. Returns their blocks, and what to multiply their sums by.
+pub(super) fn lay_out<F: Format>(weights: Rows<'_>) -> (Vec<F::Right>, Vec<[f32; LANES]>) {
+    let depth = weights.width.div_ceil(LANES);
+    let outputs: Vec<&[f32]> = weights.iter().collect();
+    // In place: collected afterwards, the largest layer would for a moment lie in memory twice.
+    let mut blocks = vec![F::EMPTY; outputs.len().div_ceil(LANES) * depth];
+    let panels = blocks.par_chunks_mut(depth.max(1));
+    let scales = panels
+        .zip(outputs.par_chunks(LANES))
+        .map(|(panel, outputs)| F::right(outputs, panel))
+        .collect();
+    (blocks, scales)
+}
