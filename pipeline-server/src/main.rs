@@ -1,5 +1,8 @@
 //! The binary: reads the command line and does what it says; to serve, if it says nothing else.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod arenas;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +17,8 @@ const INTERRUPTED: u8 = 130;
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    arenas::share();
     let line = CommandLine::parse();
     let out = &mut io::stdout().lock();
     let succeeded = |()| ExitCode::SUCCESS;

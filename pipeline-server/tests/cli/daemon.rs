@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
@@ -180,6 +182,17 @@ impl Daemon {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         let resident: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
         resident * 4096
+    }
+
+    /// Where the process has memory mapped or reserved, in ascending order.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn mapped(&self) -> Vec<Range<usize>> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
+        let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+        maps.lines()
+            .map(|line| line.split(' ').next().unwrap().split_once('-').unwrap())
+            .map(|(start, end)| number(start)..number(end))
+            .collect()
     }
 
     /// Files and sockets that the process has open now.

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod access;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod arenas;
 #[path = "../../../tests/http/chunked.rs"]
 mod chunked;
 mod daemon;
