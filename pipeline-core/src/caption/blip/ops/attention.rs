@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::product::{Float, Format, Job, LANES, TILE, fill_tiles};
+use super::product::{Float, Format, Job, LANES, TILE, fill_tiles, lay_out};
 use super::rows::{Rows, map, read};
 use super::share::each;
 use super::softmax::softmax;
@@ -137,15 +137,8 @@ impl Head {
                 columns.push(block);
             }
         }
-        // On this thread: heads are what is shared between threads.
-        let depth = keys.width.div_ceil(LANES);
-        let all: Vec<&[f32]> = keys.iter().collect();
-        let mut rows = vec![Float::EMPTY; all.len().div_ceil(LANES) * depth];
-        for (keys, panel) in all.chunks(LANES).zip(rows.chunks_exact_mut(depth.max(1))) {
-            Float::right(keys, panel);
-        }
         Self {
-            keys: rows,
+            keys: lay_out::<Float>(keys).0,
             values: columns,
             count: keys.count,
             width: keys.width,

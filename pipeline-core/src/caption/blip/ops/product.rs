@@ -19,7 +19,7 @@ use super::rows::Rows;
 
 pub(super) use fixed::Fixed;
 pub(super) use float::Float;
-pub(super) use panels::{Layout, Panels};
+pub(super) use panels::{Layout, Panels, lay_out};
 
 /// Outputs in a panel, and values of a row in a block.
 pub(super) const LANES: usize = 16;
@@ -164,14 +164,6 @@ impl<F: Format> Default for Room<F> {
     }
 }
 
-/// The beginning of `values`, which grows if need be; what is in it is of no interest.
-pub(super) fn grown<T: Copy>(values: &mut Vec<T>, count: usize, filling: T) -> &mut [T] {
-    if values.len() < count {
-        values.resize(count, filling);
-    }
-    &mut values[..count]
-}
-
 /// Lays out rows as [`Job::left`] wants them; adds what to multiply each row's sums by to `scales`.
 pub(super) fn fill_tiles<F: Format>(
     x: Rows<'_>,
@@ -193,8 +185,7 @@ pub(super) fn fill_tiles<F: Format>(
 #[cfg(target_arch = "x86_64")]
 mod testing {
     use super::super::testing::noise;
-    use super::panels::lay_out;
-    use super::{Format, Job, LANES, fill_tiles};
+    use super::{Format, Job, LANES, fill_tiles, lay_out};
     use crate::caption::blip::ops::rows::Rows;
 
     pub(super) fn values(count: usize, seed: u32) -> Vec<f32> {

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rayon::Yield;
 use rayon::prelude::*;
 
-use super::product::grown;
-
 /// Multiplications that make it worth while to wake a second thread.
 pub(super) const WORTH_A_THREAD: usize = 1 << 18;
 
@@ -116,6 +114,14 @@ pub(super) fn with_room<R>(count: usize, work: impl FnOnce(&mut [f32]) -> R) -> 
     let done = work(grown(&mut room, count, 0.0));
     ROOM.set(room);
     done
+}
+
+/// The beginning of `values`, which grows if need be; what is in it is of no interest.
+pub(super) fn grown<T: Copy>(values: &mut Vec<T>, count: usize, filling: T) -> &mut [T] {
+    if values.len() < count {
+        values.resize(count, filling);
+    }
+    &mut values[..count]
 }
 
 #[cfg(test)]

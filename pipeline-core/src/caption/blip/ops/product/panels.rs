@@ -3,10 +3,9 @@
 use std::array::from_fn;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::super::rows::Rows;
-use super::{Format, Job, LANES, TILE, fill_tiles, grown};
+use super::super::share::{each, grown};
+use super::{Format, Job, LANES, TILE, fill_tiles};
 use crate::caption::lanes::vectorised;
 
 /// A layer's weights and summands, laid out.
@@ -125,15 +124,21 @@ impl<F: Format> Layout for Panels<F> {
 }
 
 /// Lays out weights, a row for each output, in panels. Returns their blocks, and what to multiply their sums by.
-pub(super) fn lay_out<F: Format>(weights: Rows<'_>) -> (Vec<F::Right>, Vec<[f32; LANES]>) {
+pub(in super::super) fn lay_out<F: Format>(
+    weights: Rows<'_>,
+) -> (Vec<F::Right>, Vec<[f32; LANES]>) {
     let depth = weights.width.div_ceil(LANES);
     let outputs: Vec<&[f32]> = weights.iter().collect();
+    let panels = outputs.len().div_ceil(LANES);
     // In place: collected afterwards, the largest layer would for a moment lie in memory twice.
-    let mut blocks = vec![F::EMPTY; outputs.len().div_ceil(LANES) * depth];
-    let panels = blocks.par_chunks_mut(depth.max(1));
-    let scales = panels
-        .zip(outputs.par_chunks(LANES))
-        .map(|(panel, outputs)| F::right(outputs, panel))
-        .collect();
+    let mut blocks = vec![F::EMPTY; panels * depth];
+    let mut scales = vec![[1.0; LANES]; panels];
+    let pieces = blocks.chunks_mut(depth.max(1)).zip(&mut scales);
+    let pieces = pieces.zip(outputs.chunks(LANES)).collect();
+    // A value is laid out in about the time of a multiplication.
+    let values = weights.count * weights.width;
+    each(pieces, values, |((panel, scales), outputs)| {
+        *scales = F::right(outputs, panel);
+    });
     (blocks, scales)
 }
