@@ -18,7 +18,7 @@ mod softmax;
 pub(super) use activation::Activation;
 pub(super) use attention::{Memory, self_attention};
 pub(super) use conv::{Window, depthwise, patches};
-pub(super) use linear::{Linear, feed_forward};
+pub(super) use linear::{Kept, Linear, feed_forward};
 pub(super) use norm::{add_layer_norm, layer_norm};
 pub(super) use recall::recall;
 pub(super) use share::picture;

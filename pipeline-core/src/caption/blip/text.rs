@@ -179,8 +179,11 @@ fn load_words(
 impl Layer {
     fn load(scope: &Scope<'_>, config: &TextConfig, seen: usize) -> Result<Self, Fault> {
         let (width, eps) = (config.hidden_size, config.layer_norm_eps);
-        let own = scope.at("attention");
-        let cross = scope.at("crossattention");
+        // A word takes as long as it takes to read these layers. Not so `cross_kv`, which is read once for a picture; and
+        // what the head would lose shows in the choice of words at once.
+        let for_picture = scope.at("crossattention");
+        let scope = scope.coarse();
+        let (own, cross) = (scope.at("attention"), scope.at("crossattention"));
         Ok(Self {
             qkv: fused_linear(
                 &["query", "key", "value"].map(|name| own.at("self").at(name)),
@@ -191,7 +194,7 @@ impl Layer {
             norm: LayerNorm::load(&own.at("output.LayerNorm"), width, eps)?,
             cross_query: linear(&cross.at("self.query"), width, width)?,
             cross_kv: fused_linear(
-                &["key", "value"].map(|name| cross.at("self").at(name)),
+                &["key", "value"].map(|name| for_picture.at("self").at(name)),
                 seen,
                 width,
             )?,

@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::Precision;
-use super::ops::Linear;
+use super::ops::{Kept, Linear};
 
 /// What is wrong with a model's files; the caller adds which file.
 pub(super) type Fault = Box<dyn StdError + Send + Sync>;
@@ -60,6 +60,7 @@ impl Weights {
         Scope {
             weights: self,
             prefix: String::new(),
+            coarse: false,
         }
     }
 
@@ -83,14 +84,23 @@ impl Weights {
 pub(super) struct Scope<'a> {
     weights: &'a Weights,
     prefix: String,
+    coarse: bool,
 }
 
 impl Scope<'_> {
     /// Those further down.
     pub(super) fn at(&self, part: &str) -> Self {
         Self {
-            weights: self.weights,
             prefix: self.name(part),
+            ..self.clone()
+        }
+    }
+
+    /// The same, for layers that the fast mode keeps in 8 bits instead of 16.
+    pub(super) fn coarse(&self) -> Self {
+        Self {
+            coarse: true,
+            ..self.clone()
         }
     }
 
@@ -124,7 +134,12 @@ impl Scope<'_> {
     /// A linear layer on the device.
     pub(super) fn linear(&self, weights: Vec<f32>, bias: Vec<f32>) -> Result<Linear, Fault> {
         let Place { device, precision } = &self.weights.place;
-        Ok(Linear::new(weights, bias, device, *precision)?)
+        let kept = match precision {
+            Precision::Full => Kept::F32,
+            Precision::Fast if self.coarse => Kept::I8,
+            Precision::Fast => Kept::I16,
+        };
+        Ok(Linear::new(weights, bias, device, kept)?)
     }
 
     /// [`Scope::get`], then in another shape of the same size.

@@ -6,13 +6,20 @@ use super::activation::Activation;
 use super::product::{Fixed, Float, LANES, Layout, Panels, TILE};
 use super::rows::{Rows, map};
 use super::share::{each, threads, with_room};
-use crate::caption::blip::Precision;
 
 /// Up to here threads share the outputs, so that each weight is read once; with more rows they share the rows.
 const FEW_ROWS: usize = 4 * TILE;
 
 /// Tiles that a thread takes at a time: few enough that what comes between two layers stays in its cache.
 const TILES: usize = 12;
+
+/// What the CPU keeps a layer's weights in.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum Kept {
+    F32,
+    I16,
+    I8,
+}
 
 /// `x · weightᵀ + bias`: rows × in → rows × out.
 pub(in super::super) struct Linear {
@@ -32,18 +39,22 @@ impl Linear {
         weights: Vec<f32>,
         bias: Vec<f32>,
         device: &Device,
-        precision: Precision,
+        kept: Kept,
     ) -> Result<Self> {
         let out = bias.len();
         let width = weights.len() / out.max(1);
         let rows = Rows::contiguous(&weights, width);
-        let weights = match precision {
-            _ if !device.is_cpu() => Weights::Tensors(
+        let weights = if device.is_cpu() {
+            Weights::LaidOut(match kept {
+                Kept::F32 => Box::new(Panels::<Float>::new(rows, &bias)),
+                Kept::I16 => Box::new(Panels::<Fixed<i16>>::new(rows, &bias)),
+                Kept::I8 => Box::new(Panels::<Fixed<i8>>::new(rows, &bias)),
+            })
+        } else {
+            Weights::Tensors(
                 Tensor::from_vec(weights, (out, width), device)?,
                 Tensor::from_vec(bias, (1, out), device)?,
-            ),
-            Precision::Full => Weights::LaidOut(Box::new(Panels::<Float>::new(rows, &bias))),
-            Precision::Fast => Weights::LaidOut(Box::new(Panels::<Fixed>::new(rows, &bias))),
+            )
         };
         Ok(Self { weights, out })
     }
@@ -200,13 +211,15 @@ fn add_rows(y: &mut [f32], residual: Rows<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
+
     use super::super::testing::{assert_close, noise};
     use super::*;
 
-    fn layer(out: usize, width: usize, precision: Precision) -> (Linear, Tensor, Tensor) {
+    fn layer(out: usize, width: usize, kept: Kept) -> (Linear, Tensor, Tensor) {
         let (weight, bias) = (noise(&[out, width], 2), noise(&[1, out], 3));
         let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
-        let linear = Linear::new(values(&weight), values(&bias), &Device::Cpu, precision);
+        let linear = Linear::new(values(&weight), values(&bias), &Device::Cpu, kept);
         (linear.unwrap(), weight, bias)
     }
 
@@ -222,8 +235,8 @@ mod tests {
             (130, 400, 40),
         ] {
             let x = noise(&[rows, width], 1);
-            for (precision, tolerance) in [(Precision::Full, 1e-4), (Precision::Fast, 4e-2)] {
-                let (linear, w, b) = layer(out, width, precision);
+            for (kept, tolerance) in [(Kept::F32, 1e-4), (Kept::I16, 4e-2), (Kept::I8, 0.5)] {
+                let (linear, w, b) = layer(out, width, kept);
                 let expected = x
                     .matmul(&w.t().unwrap())
                     .unwrap()
@@ -240,8 +253,8 @@ mod tests {
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
-        for precision in [Precision::Full, Precision::Fast] {
-            let (linear, ..) = layer(130, 1000, precision);
+        for kept in [Kept::F32, Kept::I16, Kept::I8] {
+            let (linear, ..) = layer(130, 1000, kept);
             let x = noise(&[103, 1000], 1);
             let run = |x: &Tensor| {
                 linear
@@ -261,8 +274,8 @@ mod tests {
     #[test]
     fn a_pair_of_layers_is_one_after_the_other() {
         for rows in [2, 100] {
-            let (first, ..) = layer(50, 24, Precision::Full);
-            let (second, ..) = layer(24, 50, Precision::Full);
+            let (first, ..) = layer(50, 24, Kept::F32);
+            let (second, ..) = layer(24, 50, Kept::F32);
             let x = noise(&[rows, 24], 5);
             let inner = first.forward(&x, Activation::Gelu).unwrap();
             let expected = second.forward_add(&inner, &x).unwrap();
@@ -276,8 +289,8 @@ mod tests {
 
     #[test]
     fn weights_come_back_out_of_their_layout() {
-        for (precision, tolerance) in [(Precision::Full, 0.0), (Precision::Fast, 1e-4)] {
-            let (linear, weight, _) = layer(37, 50, precision);
+        for (kept, tolerance) in [(Kept::F32, 0.0), (Kept::I16, 1e-4), (Kept::I8, 4e-3)] {
+            let (linear, weight, _) = layer(37, 50, kept);
             let expected = weight
                 .index_select(&Tensor::new(&[36u32, 0, 17], &Device::Cpu).unwrap(), 0)
                 .unwrap();
@@ -289,13 +302,13 @@ mod tests {
     fn no_sum_of_integers_overflows() {
         // The worst that can come: all values at their largest and of one sign.
         let width = 4096;
-        let weights = vec![1.0; 16 * width];
-        let linear = Linear::new(weights, vec![0.0; 16], &Device::Cpu, Precision::Fast).unwrap();
-        let x = Tensor::ones((2, width), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let y = linear.forward(&x, Activation::None).unwrap();
-        let expected = (Tensor::ones((2, 16), candle_core::DType::F32, &Device::Cpu).unwrap()
-            * width as f64)
-            .unwrap();
-        assert_close(&y, &expected, 4.0);
+        for kept in [Kept::I16, Kept::I8] {
+            let weights = vec![1.0; 16 * width];
+            let linear = Linear::new(weights, vec![0.0; 16], &Device::Cpu, kept).unwrap();
+            let x = Tensor::ones((2, width), DType::F32, &Device::Cpu).unwrap();
+            let y = linear.forward(&x, Activation::None).unwrap();
+            let ones = Tensor::ones((2, 16), DType::F32, &Device::Cpu).unwrap();
+            assert_close(&y, &(ones * width as f64).unwrap(), 4.0);
+        }
     }
 }

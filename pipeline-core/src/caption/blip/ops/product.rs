@@ -45,11 +45,12 @@ pub(super) trait Format: Sized + Send + Sync + 'static {
     const ZERO: Self::Sum;
     /// Sixteen zeros.
     const NOTHING: Self::Left;
+
     /// Zeros in place of weights.
-    const EMPTY: Self::Right;
+    fn empty() -> Self::Right;
 
     /// This thread's room for what a product needs on the way.
-    fn room() -> &'static LocalKey<Cell<Room<Self>>>;
+    fn room() -> &'static LocalKey<Cell<Room<Self::Left, Self::Sum>>>;
 
     /// Hands `row` over block by block, the last one filled up with zeros. Returns what to multiply its sums by.
     fn left(row: &[f32], put: impl FnMut(usize, Self::Left)) -> f32;
@@ -148,13 +149,13 @@ fn each_group<F: Format, const P: usize>(
 }
 
 /// Room for what a product needs on the way, kept from one product to the next.
-pub(super) struct Room<F: Format> {
-    left: Vec<F::Left>,
+pub(super) struct Room<L, S> {
+    left: Vec<L>,
     scales: Vec<f32>,
-    sums: Vec<F::Sum>,
+    sums: Vec<S>,
 }
 
-impl<F: Format> Default for Room<F> {
+impl<L, S> Default for Room<L, S> {
     fn default() -> Self {
         Self {
             left: Vec::new(),

@@ -14,7 +14,7 @@ const UNROLLED: usize = 4;
 pub(in super::super) struct Float;
 
 thread_local! {
-    static ROOM: Cell<Room<Float>> = Cell::default();
+    static ROOM: Cell<Room<[f32; LANES], [f32; LANES]>> = Cell::default();
 }
 
 impl Format for Float {
@@ -28,9 +28,12 @@ impl Format for Float {
     const RUN: usize = 4;
     const ZERO: Self::Sum = [0.0; LANES];
     const NOTHING: Self::Left = [0.0; LANES];
-    const EMPTY: Self::Right = [[0.0; LANES]; LANES];
 
-    fn room() -> &'static LocalKey<Cell<Room<Self>>> {
+    fn empty() -> Self::Right {
+        [[0.0; LANES]; LANES]
+    }
+
+    fn room() -> &'static LocalKey<Cell<Room<Self::Left, Self::Sum>>> {
         &ROOM
     }
 

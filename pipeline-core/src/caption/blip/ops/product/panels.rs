@@ -131,7 +131,7 @@ pub(in super::super) fn lay_out<F: Format>(
     let outputs: Vec<&[f32]> = weights.iter().collect();
     let panels = outputs.len().div_ceil(LANES);
     // In place: collected afterwards, the largest layer would for a moment lie in memory twice.
-    let mut blocks = vec![F::EMPTY; panels * depth];
+    let mut blocks = vec![F::empty(); panels * depth];
     let mut scales = vec![[1.0; LANES]; panels];
     let pieces = blocks.chunks_mut(depth.max(1)).zip(&mut scales);
     let pieces = pieces.zip(outputs.chunks(LANES)).collect();

@@ -3,15 +3,15 @@
 use pulp::x86::V3;
 use pulp::{NullaryFnOnce, cast, i32x8};
 
-use super::{Fixed, Job, LANES, Rows, Sums, each_tile};
+use super::{Fixed, Job, LANES, Rows, Sums, Weight, each_tile};
 
-pub(super) fn multiply(simd: V3, job: Job<'_, Fixed>) {
+pub(super) fn multiply<W: Weight>(simd: V3, job: Job<'_, Fixed<W>>) {
     simd.vectorize(Multiply(simd, job));
 }
 
-struct Multiply<'a>(V3, Job<'a, Fixed>);
+struct Multiply<'a, W: Weight>(V3, Job<'a, Fixed<W>>);
 
-impl NullaryFnOnce for Multiply<'_> {
+impl<W: Weight> NullaryFnOnce for Multiply<'_, W> {
     type Output = ();
 
     #[inline(always)]

@@ -9,7 +9,10 @@ use std::arch::x86_64::{__m512i, _mm512_dpwssd_epi32, _mm512_set1_epi32};
 
 use pulp::cast;
 
-use super::{Fixed, Job, LANES, Rows, Sums, each_tile};
+use super::{Fixed, Job, LANES, Rows, Sums, Weight, each_tile};
+
+/// So many rows with four panels have 24 vectors of sums.
+const FEW: usize = 6;
 
 /// Proves that the processor has these instructions: there is none where it has not.
 #[derive(Clone, Copy)]
@@ -23,15 +26,20 @@ impl Vnni {
         available.then_some(Self(()))
     }
 
-    pub(super) fn multiply(self, job: Job<'_, Fixed>) {
+    pub(super) fn multiply<W: Weight>(self, job: Job<'_, Fixed<W>>) {
         // SAFETY: `self` proves that the processor has these features.
         unsafe { multiply(self, job) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn multiply(simd: Vnni, job: Job<'_, Fixed>) {
-    each_tile::<_, 2>(job, &Rows::<_, 12>(simd));
+fn multiply<W: Weight>(simd: Vnni, job: Job<'_, Fixed<W>>) {
+    if job.rows() <= FEW {
+        // An instruction waits for the sum before it, and few rows with two panels have too few sums to wait for.
+        each_tile::<_, 4>(job, &Rows::<_, FEW>(simd));
+    } else {
+        each_tile::<_, 2>(job, &Rows::<_, 12>(simd));
+    }
 }
 
 impl Sums for Vnni {
