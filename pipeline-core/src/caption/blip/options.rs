@@ -25,8 +25,8 @@ pub enum Precision {
     /// 32-bit floating point: the reference's tokens.
     #[default]
     Full,
-    /// Integers with a scale for each row and each output, on the CPU: of 16 bits, and of 8 for the weights of the
-    /// decoder's layers. Half the memory and less time, for captions that differ now and then. Elsewhere the same as
+    /// Integers with a scale for each row and each output, on the CPU: of 16 bits, and of 8 for some of the
+    /// decoder's weights. Half the memory and less time, for captions that differ now and then. Elsewhere the same as
     /// `Full`.
     Fast,
 }

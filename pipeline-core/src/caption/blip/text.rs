@@ -179,29 +179,33 @@ fn load_words(
 impl Layer {
     fn load(scope: &Scope<'_>, config: &TextConfig, seen: usize) -> Result<Self, Fault> {
         let (width, eps) = (config.hidden_size, config.layer_norm_eps);
-        // A word takes as long as it takes to read these layers. Not so `cross_kv`, which is read once for a picture; and
-        // what the head would lose shows in the choice of words at once.
-        let for_picture = scope.at("crossattention");
-        let scope = scope.coarse();
-        let (own, cross) = (scope.at("attention"), scope.at("crossattention"));
+        // A word takes as long as reading the weights for it, so those whose errors matter least are kept coarsely. The
+        // errors of the others go straight into the sum that runs through all layers or, in the head, into the choice
+        // of a word: with all of them in 8 bits, 221 of 240 captions are those of `f32`, with these alone 236. `cross_kv`
+        // is read once for a picture.
+        let own = scope.at("attention");
+        let cross = scope.at("crossattention");
         Ok(Self {
             qkv: fused_linear(
-                &["query", "key", "value"].map(|name| own.at("self").at(name)),
+                &["query", "key", "value"].map(|name| own.at("self").at(name).coarse()),
                 width,
                 width,
             )?,
             projection: linear(&own.at("output.dense"), width, width)?,
             norm: LayerNorm::load(&own.at("output.LayerNorm"), width, eps)?,
-            cross_query: linear(&cross.at("self.query"), width, width)?,
+            cross_query: linear(&cross.at("self.query").coarse(), width, width)?,
             cross_kv: fused_linear(
-                &["key", "value"].map(|name| for_picture.at("self").at(name)),
+                &["key", "value"].map(|name| cross.at("self").at(name)),
                 seen,
                 width,
             )?,
             cross_projection: linear(&cross.at("output.dense"), width, width)?,
             cross_norm: LayerNorm::load(&cross.at("output.LayerNorm"), width, eps)?,
             feed: FeedForward::load(
-                [&scope.at("intermediate.dense"), &scope.at("output.dense")],
+                [
+                    &scope.at("intermediate.dense").coarse(),
+                    &scope.at("output.dense"),
+                ],
                 width,
                 config.intermediate_size,
             )?,

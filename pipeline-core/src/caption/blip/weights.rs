@@ -96,7 +96,7 @@ impl Scope<'_> {
         }
     }
 
-    /// The same, for layers that the fast mode keeps in 8 bits instead of 16.
+    /// The same, for a layer that the fast mode keeps in 8 bits instead of 16.
     pub(super) fn coarse(&self) -> Self {
         Self {
             coarse: true,

@@ -265,7 +265,14 @@ mod tests {
 
     #[test]
     fn every_processor_gives_the_same_sums() {
-        for (rows, panels, width) in [(1, 1, 16), (3, 3, 100), (12, 2, 64), (31, 5, 1800)] {
+        let shapes = [
+            (1, 1, 16),
+            (3, 3, 100),
+            (5, 6, 70),
+            (12, 2, 64),
+            (31, 5, 1800),
+        ];
+        for (rows, panels, width) in shapes {
             let (x, weights) = (values(rows * width, 1), values(panels * LANES * width, 2));
             compare::<i16>(&x, &weights, width);
             compare::<i8>(&x, &weights, width);
