@@ -149,10 +149,10 @@ impl Head {
     fn attend(&self, q: Rows<'_>, seen: &mut [f32]) {
         let depth = self.width.div_ceil(LANES);
         let panels = self.count.div_ceil(LANES);
-        let mut left = vec![Float::NOTHING; q.count * depth];
+        let mut left = vec![[0.0; LANES]; q.count * depth];
         fill_tiles::<Float>(q, depth, &mut left, &mut Vec::new());
-        let mut scores = vec![Float::ZERO; panels * TILE];
-        let mut sums = vec![Float::ZERO; depth * TILE];
+        let mut scores = vec![[0.0; LANES]; panels * TILE];
+        let mut sums = vec![[0.0; LANES]; depth * TILE];
         let tiles = left
             .chunks(TILE * depth)
             .zip(seen.chunks_mut(TILE * self.width));

@@ -15,6 +15,8 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::thread::LocalKey;
 
+use pulp::bytemuck::Zeroable;
+
 use super::rows::Rows;
 
 pub(super) use fixed::Fixed;
@@ -30,24 +32,17 @@ pub(super) const TILE: usize = 12;
 /// What a product computes with.
 pub(super) trait Format: Sized + Send + Sync + 'static {
     /// 16 values of a row.
-    type Left: Copy + Send + Sync;
+    type Left: Zeroable + Copy + Send + Sync;
     /// 16 values of each of 16 outputs.
-    type Right: Copy + Send + Sync;
+    type Right: Zeroable + Copy + Send + Sync;
     /// One row's sums of the outputs of a panel.
-    type Sum: Copy + Send;
+    type Sum: Zeroable + Copy + Send;
 
     /// Blocks of a row that are multiplied before the next tile: few enough that the panels' part stays in the innermost
     /// cache.
     const STRETCH: usize;
     /// Blocks that are summed on their own before they are added to the rest.
     const RUN: usize;
-    /// Nothing added yet.
-    const ZERO: Self::Sum;
-    /// Sixteen zeros.
-    const NOTHING: Self::Left;
-
-    /// Zeros in place of weights.
-    fn empty() -> Self::Right;
 
     /// This thread's room for what a product needs on the way.
     fn room() -> &'static LocalKey<Cell<Room<Self::Left, Self::Sum>>>;
@@ -185,6 +180,8 @@ pub(super) fn fill_tiles<F: Format>(
 #[cfg(test)]
 #[cfg(target_arch = "x86_64")]
 mod testing {
+    use pulp::bytemuck::Zeroable;
+
     use super::super::testing::noise;
     use super::{Format, Job, LANES, fill_tiles, lay_out};
     use crate::caption::blip::ops::rows::Rows;
@@ -202,7 +199,7 @@ mod testing {
     ) -> Vec<F::Sum> {
         let (rows, outputs) = (x.len() / width, weights.len() / width);
         let depth = width.div_ceil(LANES);
-        let mut left = vec![F::NOTHING; rows * depth];
+        let mut left = vec![F::Left::zeroed(); rows * depth];
         fill_tiles::<F>(
             Rows::contiguous(x, width),
             depth,
@@ -210,7 +207,7 @@ mod testing {
             &mut Vec::new(),
         );
         let (right, _) = lay_out::<F>(Rows::contiguous(weights, width));
-        let mut sums = vec![F::ZERO; rows * outputs / LANES];
+        let mut sums = vec![F::Sum::zeroed(); rows * outputs / LANES];
         multiply(Job {
             left: &left,
             right: &right,

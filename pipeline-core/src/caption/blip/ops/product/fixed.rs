@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::thread::LocalKey;
 
-use pulp::bytemuck::{Pod, Zeroable};
+use pulp::bytemuck::Pod;
 use pulp::cast;
 
 use super::{Format, Job, Kernel, LANES, Room, each_tile};
@@ -70,12 +70,6 @@ impl<W: Weight> Format for Fixed<W> {
     const STRETCH: usize = 48;
     // Integers are exact, however long the sum.
     const RUN: usize = Self::STRETCH;
-    const ZERO: Self::Sum = [0; LANES];
-    const NOTHING: Self::Left = [0; PAIRS];
-
-    fn empty() -> Self::Right {
-        Self::Right::zeroed()
-    }
 
     fn room() -> &'static LocalKey<Cell<Room<Self::Left, Self::Sum>>> {
         &ROOM

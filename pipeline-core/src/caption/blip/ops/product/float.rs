@@ -26,12 +26,6 @@ impl Format for Float {
     // Rounding errors grow with the length of a sum. With runs of 64 values they are below those of the usual libraries,
     // so that what this model writes is what exact arithmetic would write wherever theirs does.
     const RUN: usize = 4;
-    const ZERO: Self::Sum = [0.0; LANES];
-    const NOTHING: Self::Left = [0.0; LANES];
-
-    fn empty() -> Self::Right {
-        [[0.0; LANES]; LANES]
-    }
 
     fn room() -> &'static LocalKey<Cell<Room<Self::Left, Self::Sum>>> {
         &ROOM

@@ -3,6 +3,8 @@
 use std::array::from_fn;
 use std::ops::Range;
 
+use pulp::bytemuck::Zeroable;
+
 use super::super::rows::Rows;
 use super::super::share::{each, grown};
 use super::{Format, Job, LANES, TILE, fill_tiles};
@@ -80,8 +82,8 @@ impl<F: Format> Layout for Panels<F> {
             return;
         }
         let mut room = F::room().take();
-        let left = grown(&mut room.left, rows * self.depth, F::NOTHING);
-        let sums = grown(&mut room.sums, rows * panels.len(), F::ZERO);
+        let left = grown(&mut room.left, rows * self.depth, F::Left::zeroed());
+        let sums = grown(&mut room.sums, rows * panels.len(), F::Sum::zeroed());
         room.scales.clear();
         fill_tiles::<F>(x, self.depth, left, &mut room.scales);
         F::multiply(Job {
@@ -131,7 +133,7 @@ pub(in super::super) fn lay_out<F: Format>(
     let outputs: Vec<&[f32]> = weights.iter().collect();
     let panels = outputs.len().div_ceil(LANES);
     // In place: collected afterwards, the largest layer would for a moment lie in memory twice.
-    let mut blocks = vec![F::empty(); panels * depth];
+    let mut blocks = vec![F::Right::zeroed(); panels * depth];
     let mut scales = vec![[1.0; LANES]; panels];
     let pieces = blocks.chunks_mut(depth.max(1)).zip(&mut scales);
     let pieces = pieces.zip(outputs.chunks(LANES)).collect();
