@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::config::TextConfig;
 use super::halt::Halt;
 use super::layers::{FeedForward, LayerNorm, fused_linear, linear};
-use super::ops::{self, Activation, Linear, Memory};
+use super::ops::{self, Activation, Kept, Linear, Memory};
 use super::weights::{Fault, Scope};
 use crate::Cx;
 
@@ -33,6 +33,8 @@ struct Layer {
     feed: FeedForward,
     feed_norm: LayerNorm,
     heads: usize,
+    /// What the picture's keys and values are kept in.
+    kept: Kept,
 }
 
 /// What a word becomes on its way in.
@@ -100,7 +102,7 @@ impl TextDecoder {
         for layer in &self.layers {
             cx.check()?;
             let kv = layer.cross_kv.forward(hidden, Activation::None)?;
-            cross.push(Memory::new(&kv, layer.heads)?);
+            cross.push(Memory::new(&kv, layer.heads, layer.kept)?);
         }
         Ok(cross)
     }
@@ -182,7 +184,7 @@ impl Layer {
         // A word takes as long as reading the weights for it, so those whose errors matter least are kept coarsely. The
         // errors of the others go straight into the sum that runs through all layers or, in the head, into the choice
         // of a word: with all of them in 8 bits, 221 of 240 captions are those of `f32`, with these alone 236. `cross_kv`
-        // is read once for a picture.
+        // is read once for a picture; what it makes of it is read for each word.
         let own = scope.at("attention");
         let cross = scope.at("crossattention");
         Ok(Self {
@@ -211,6 +213,7 @@ impl Layer {
             )?,
             feed_norm: LayerNorm::load(&scope.at("output.LayerNorm"), width, eps)?,
             heads: config.num_attention_heads,
+            kept: cross.coarse().kept(),
         })
     }
 

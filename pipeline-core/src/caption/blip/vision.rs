@@ -6,7 +6,7 @@ use super::config::VisionConfig;
 use super::front::{Front, REDUCTION};
 use super::halt::Halt;
 use super::layers::{FeedForward, LayerNorm, linear};
-use super::ops::{self, Activation, Linear};
+use super::ops::{self, Activation, Kept, Linear};
 use super::tags::{Tag, Tagger};
 use super::weights::{Fault, Scope};
 use crate::Cx;
@@ -30,6 +30,8 @@ struct Layer {
     feed_norm: LayerNorm,
     feed: FeedForward,
     heads: usize,
+    /// What attention keeps keys and values in.
+    kept: Kept,
 }
 
 /// What the encoder makes of a picture.
@@ -150,13 +152,15 @@ impl Layer {
                 config.intermediate_size,
             )?,
             heads: config.num_attention_heads,
+            // Attention in 8 bits costs no caption of 240.
+            kept: attention.coarse().kept(),
         })
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let normed = self.norm.forward(x)?;
         let qkv = self.qkv.forward(&normed, Activation::None)?;
-        let seen = ops::self_attention(&qkv, self.heads)?;
+        let seen = ops::self_attention(&qkv, self.heads, self.kept)?;
         let x = self.projection.forward_add(&seen, x)?;
         self.feed.forward_add(&self.feed_norm.forward(&x)?, &x)
     }

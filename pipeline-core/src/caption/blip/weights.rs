@@ -96,7 +96,7 @@ impl Scope<'_> {
         }
     }
 
-    /// The same, for a layer that the fast mode keeps in 8 bits instead of 16.
+    /// The same, for what the fast mode keeps in 8 bits instead of 16.
     pub(super) fn coarse(&self) -> Self {
         Self {
             coarse: true,
@@ -133,13 +133,17 @@ impl Scope<'_> {
 
     /// A linear layer on the device.
     pub(super) fn linear(&self, weights: Vec<f32>, bias: Vec<f32>) -> Result<Linear, Fault> {
-        let Place { device, precision } = &self.weights.place;
-        let kept = match precision {
+        let device = &self.weights.place.device;
+        Ok(Linear::new(weights, bias, device, self.kept())?)
+    }
+
+    /// What the right sides of products are kept in.
+    pub(super) fn kept(&self) -> Kept {
+        match self.weights.place.precision {
             Precision::Full => Kept::F32,
             Precision::Fast if self.coarse => Kept::I8,
             Precision::Fast => Kept::I16,
-        };
-        Ok(Linear::new(weights, bias, device, kept)?)
+        }
     }
 
     /// [`Scope::get`], then in another shape of the same size.

@@ -1,23 +1,23 @@
 //! Attention to many keys that all rows see: the encoder's own tokens, and the decoder's view of the picture.
 
+use std::fmt;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::product::{Float, Format, Job, LANES, TILE, fill_tiles, lay_out};
+use super::product::{Kept, LANES, Layout, TILE};
 use super::rows::{Rows, map, read};
-use super::share::each;
-use super::softmax::softmax;
-use crate::caption::lanes::{exp, vectorised};
+use super::share::{each, with_room};
+use super::softmax::{powers, softmax};
 
 /// Keys and values of all heads, laid out once and used for any number of rows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(in super::super) struct Memory {
     heads: usize,
     kind: Kind,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Kind {
     LaidOut(Arc<[Head]>),
     /// Keys and values side by side: keys × 2·width.
@@ -25,25 +25,22 @@ enum Kind {
 }
 
 /// What one head remembers.
-#[derive(Debug)]
 struct Head {
-    /// Panels of 16 keys.
-    keys: Vec<<Float as Format>::Right>,
-    /// Panels of 16 columns of the values.
-    values: Vec<<Float as Format>::Right>,
-    count: usize,
-    width: usize,
+    /// An output for each key.
+    keys: Box<dyn Layout>,
+    /// An output for each column of the values.
+    values: Box<dyn Layout>,
 }
 
 impl Memory {
     /// `kv` has keys and values side by side: keys × 2·width.
-    pub(in super::super) fn new(kv: &Tensor, heads: usize) -> Result<Self> {
+    pub(in super::super) fn new(kv: &Tensor, heads: usize, kept: Kept) -> Result<Self> {
         let kind = if kv.device().is_cpu() {
             let lay_out = |[kv]: [Rows<'_>; 1]| {
                 let width = kv.width / 2 / heads;
                 let head = |head| {
                     let keys = kv.columns(head * width, width);
-                    Head::new(keys, kv.columns((heads + head) * width, width))
+                    Head::new(keys, kv.columns((heads + head) * width, width), kept)
                 };
                 (0..heads).map(head).collect()
             };
@@ -59,7 +56,7 @@ impl Memory {
         match &self.kind {
             Kind::Tensor(kv) => by_tensor_ops(q, kv, self.heads),
             Kind::LaidOut(heads) => map(q.dims2()?, [q], |[q]| {
-                by_head(q, heads.len(), heads[0].count, |q, head, seen| {
+                by_head(q, heads.len(), heads[0].keys.out(), |q, head, seen| {
                     heads[head].attend(q, seen);
                 })
             }),
@@ -67,9 +64,17 @@ impl Memory {
     }
 }
 
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("heads", &self.heads)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Attention of all tokens to each other. `qkv` has queries, keys and values side by side: tokens × 3·width → tokens ×
 /// width.
-pub(in super::super) fn self_attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
+pub(in super::super) fn self_attention(qkv: &Tensor, heads: usize, kept: Kept) -> Result<Tensor> {
     let (tokens, triple) = qkv.dims2()?;
     let width = triple / 3;
     if !qkv.device().is_cpu() {
@@ -84,7 +89,7 @@ pub(in super::super) fn self_attention(qkv: &Tensor, heads: usize) -> Result<Ten
         by_head(q, heads, tokens, |q, head, seen| {
             let keys = qkv.columns(width + head * q.width, q.width);
             let values = qkv.columns(2 * width + head * q.width, q.width);
-            Head::new(keys, values).attend(q, seen);
+            Head::new(keys, values, kept).attend(q, seen);
         })
     })
 }
@@ -120,105 +125,37 @@ pub(super) fn by_head(
 }
 
 impl Head {
-    fn new(keys: Rows<'_>, values: Rows<'_>) -> Self {
-        let panels = values.width.div_ceil(LANES);
-        let mut columns = Vec::with_capacity(panels * keys.count.div_ceil(LANES));
-        for panel in 0..panels {
-            let from = panel * LANES;
-            let lanes = LANES.min(values.width - from);
-            for first in (0..values.count).step_by(LANES) {
-                let mut block = [[0.0; LANES]; LANES];
-                let rows = values
-                    .columns(from, lanes)
-                    .part(first, LANES.min(values.count - first));
-                for (target, row) in block.iter_mut().zip(rows.iter()) {
-                    target[..lanes].copy_from_slice(row);
-                }
-                columns.push(block);
-            }
-        }
+    fn new(keys: Rows<'_>, values: Rows<'_>, kept: Kept) -> Self {
+        let columns = values.transposed();
         Self {
-            keys: lay_out::<Float>(keys).0,
-            values: columns,
-            count: keys.count,
-            width: keys.width,
+            keys: kept.lay_out(keys, &[]),
+            values: kept.lay_out(Rows::contiguous(&columns, values.count), &[]),
         }
     }
 
-    /// `seen` gets a row for each of `q`'s.
+    /// `seen` gets a row for each of `q`'s. A tile of rows at a time, whose scores stay in the innermost cache.
     fn attend(&self, q: Rows<'_>, seen: &mut [f32]) {
-        let depth = self.width.div_ceil(LANES);
-        let panels = self.count.div_ceil(LANES);
-        let mut left = vec![[0.0; LANES]; q.count * depth];
-        fill_tiles::<Float>(q, depth, &mut left, &mut Vec::new());
-        let mut scores = vec![[0.0; LANES]; panels * TILE];
-        let mut sums = vec![[0.0; LANES]; depth * TILE];
-        let tiles = left
-            .chunks(TILE * depth)
-            .zip(seen.chunks_mut(TILE * self.width));
-        for (left, seen) in tiles {
-            let rows = left.len() / depth;
-            let (scores, sums) = (&mut scores[..panels * rows], &mut sums[..depth * rows]);
-            Float::multiply(Job {
-                left,
-                right: &self.keys,
-                depth,
-                sums: scores,
-            });
-            // The sums of panels of keys are the blocks of a tile's rows.
-            let shares = weigh(scores, rows, self.count, scale(self.width));
-            Float::multiply(Job {
-                left: scores,
-                right: &self.values,
-                depth: panels,
-                sums,
-            });
-            for (panel, sums) in sums.chunks_exact(rows).enumerate() {
-                let from = panel * LANES;
-                for ((sum, share), seen) in sums
-                    .iter()
-                    .zip(shares)
-                    .zip(seen.chunks_exact_mut(self.width))
-                {
-                    for (seen, sum) in seen[from..].iter_mut().zip(sum) {
-                        *seen = sum * share;
-                    }
+        let (keys, scale) = (self.keys.out(), scale(q.width));
+        // Whole vectors of scores: what is left over beyond them would cost up to a quarter of the time.
+        let padded = keys.next_multiple_of(LANES);
+        with_room(TILE * padded, |scores| {
+            for (tile, seen) in seen.chunks_mut(TILE * q.width).enumerate() {
+                let q = q.part(tile * TILE, seen.len() / q.width);
+                let scores = &mut scores[..q.count * padded];
+                self.keys.multiply(q, 0..self.keys.panels(), scores);
+                let mut shares = [0.0; TILE];
+                for (scores, share) in scores.chunks_exact_mut(padded).zip(&mut shares) {
+                    scores[keys..].fill(f32::NEG_INFINITY);
+                    *share = powers(scores, scale);
+                }
+                let weights = Rows::contiguous(scores, padded);
+                self.values.multiply(weights, 0..self.values.panels(), seen);
+                for (seen, share) in seen.chunks_exact_mut(q.width).zip(shares) {
+                    seen.iter_mut().for_each(|seen| *seen *= share);
                 }
             }
-        }
+        });
     }
-}
-
-/// Turns a tile's scores into weights; returns what to multiply each row's weights by so that they add up to one.
-fn weigh(scores: &mut [[f32; LANES]], rows: usize, keys: usize, scale: f32) -> [f32; TILE] {
-    let beyond = scores.len() / rows * LANES - keys;
-    for row in scores.iter_mut().rev().take(rows) {
-        row[LANES - beyond..].fill(f32::NEG_INFINITY);
-    }
-    let mut shares = [0.0; TILE];
-    vectorised(
-        #[inline(always)]
-        || {
-            for (row, share) in shares[..rows].iter_mut().enumerate() {
-                let mut largest = [f32::NEG_INFINITY; LANES];
-                for block in scores.iter().skip(row).step_by(rows) {
-                    for (most, v) in largest.iter_mut().zip(block) {
-                        *most = if v > most { *v } else { *most };
-                    }
-                }
-                let largest = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
-                let mut sums = [0.0; LANES];
-                for block in scores.iter_mut().skip(row).step_by(rows) {
-                    for (v, sum) in block.iter_mut().zip(&mut sums) {
-                        *v = exp((*v - largest) * scale);
-                        *sum += *v;
-                    }
-                }
-                *share = 1.0 / sums.iter().sum::<f32>();
-            }
-        },
-    );
-    shares
 }
 
 fn by_tensor_ops(q: &Tensor, kv: &Tensor, heads: usize) -> Result<Tensor> {
@@ -254,16 +191,24 @@ mod tests {
         ] {
             let (q, kv) = (noise(&[rows, width], 1), noise(&[keys, 2 * width], 2));
             let expected = by_tensor_ops(&q, &kv, heads).unwrap();
-            let seen = Memory::new(&kv, heads).unwrap().attend(&q).unwrap();
-            assert_close(&seen, &expected, 1e-6);
+            for (kept, tolerance) in [(Kept::F32, 1e-6), (Kept::I16, 3e-4), (Kept::I8, 2e-2)] {
+                let seen = Memory::new(&kv, heads, kept).unwrap().attend(&q).unwrap();
+                assert_close(&seen, &expected, tolerance);
+            }
         }
     }
 
     #[test]
     fn the_encoder_attends_like_the_decoder() {
         let qkv = noise(&[70, 96], 1);
-        let memory = Memory::new(&qkv.narrow(1, 32, 64).unwrap(), 4).unwrap();
-        let expected = memory.attend(&qkv.narrow(1, 0, 32).unwrap()).unwrap();
-        assert_close(&self_attention(&qkv, 4).unwrap(), &expected, 0.0);
+        let (q, kv) = (
+            qkv.narrow(1, 0, 32).unwrap(),
+            qkv.narrow(1, 32, 64).unwrap(),
+        );
+        for kept in [Kept::F32, Kept::I16] {
+            let memory = Memory::new(&kv, 4, kept).unwrap();
+            let expected = memory.attend(&q).unwrap();
+            assert_close(&self_attention(&qkv, 4, kept).unwrap(), &expected, 0.0);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor};
 
 use super::activation::Activation;
-use super::product::{Fixed, Float, LANES, Layout, Panels, TILE};
+use super::product::{Kept, LANES, Layout, TILE};
 use super::rows::{Rows, map};
 use super::share::{each, threads, with_room};
 
@@ -12,14 +12,6 @@ const FEW_ROWS: usize = 4 * TILE;
 
 /// Tiles that a thread takes at a time: few enough that what comes between two layers stays in its cache.
 const TILES: usize = 12;
-
-/// What the CPU keeps a layer's weights in.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) enum Kept {
-    F32,
-    I16,
-    I8,
-}
 
 /// `x · weightᵀ + bias`: rows × in → rows × out.
 pub(in super::super) struct Linear {
@@ -45,11 +37,7 @@ impl Linear {
         let width = weights.len() / out.max(1);
         let rows = Rows::contiguous(&weights, width);
         let weights = if device.is_cpu() {
-            Weights::LaidOut(match kept {
-                Kept::F32 => Box::new(Panels::<Float>::new(rows, &bias)),
-                Kept::I16 => Box::new(Panels::<Fixed<i16>>::new(rows, &bias)),
-                Kept::I8 => Box::new(Panels::<Fixed<i8>>::new(rows, &bias)),
-            })
+            Weights::LaidOut(kept.lay_out(rows, &bias))
         } else {
             Weights::Tensors(
                 Tensor::from_vec(weights, (out, width), device)?,

@@ -19,9 +19,10 @@ use pulp::bytemuck::Zeroable;
 
 use super::rows::Rows;
 
-pub(super) use fixed::Fixed;
-pub(super) use float::Float;
-pub(super) use panels::{Layout, Panels, lay_out};
+use fixed::Fixed;
+use float::Float;
+pub(in super::super) use panels::Kept;
+pub(super) use panels::Layout;
 
 /// Outputs in a panel, and values of a row in a block.
 pub(super) const LANES: usize = 16;
@@ -30,7 +31,7 @@ pub(super) const LANES: usize = 16;
 pub(super) const TILE: usize = 12;
 
 /// What a product computes with.
-pub(super) trait Format: Sized + Send + Sync + 'static {
+trait Format: Sized + Send + Sync + 'static {
     /// 16 values of a row.
     type Left: Zeroable + Copy + Send + Sync;
     /// 16 values of each of 16 outputs.
@@ -63,15 +64,15 @@ pub(super) trait Format: Sized + Send + Sync + 'static {
 }
 
 /// Rows and panels to multiply.
-pub(super) struct Job<'a, F: Format> {
+struct Job<'a, F: Format> {
     /// Tiles of rows; in a tile, block by block, the blocks of its rows.
-    pub(super) left: &'a [F::Left],
+    left: &'a [F::Left],
     /// Panels, one after the other; in a panel its blocks.
-    pub(super) right: &'a [F::Right],
+    right: &'a [F::Right],
     /// Blocks in a row.
-    pub(super) depth: usize,
-    /// For each tile of rows, and in it for each panel, the sums of its rows: what the next product takes for blocks.
-    pub(super) sums: &'a mut [F::Sum],
+    depth: usize,
+    /// For each tile of rows, and in it for each panel, the sums of its rows.
+    sums: &'a mut [F::Sum],
 }
 
 impl<F: Format> Job<'_, F> {
@@ -144,7 +145,7 @@ fn each_group<F: Format, const P: usize>(
 }
 
 /// Room for what a product needs on the way, kept from one product to the next.
-pub(super) struct Room<L, S> {
+struct Room<L, S> {
     left: Vec<L>,
     scales: Vec<f32>,
     sums: Vec<S>,
@@ -161,12 +162,7 @@ impl<L, S> Default for Room<L, S> {
 }
 
 /// Lays out rows as [`Job::left`] wants them; adds what to multiply each row's sums by to `scales`.
-pub(super) fn fill_tiles<F: Format>(
-    x: Rows<'_>,
-    depth: usize,
-    left: &mut [F::Left],
-    scales: &mut Vec<f32>,
-) {
+fn fill_tiles<F: Format>(x: Rows<'_>, depth: usize, left: &mut [F::Left], scales: &mut Vec<f32>) {
     let mut rows = x.iter();
     for tile in left.chunks_mut(TILE * depth) {
         let count = tile.len() / depth;
@@ -183,7 +179,8 @@ mod testing {
     use pulp::bytemuck::Zeroable;
 
     use super::super::testing::noise;
-    use super::{Format, Job, LANES, fill_tiles, lay_out};
+    use super::panels::lay_out;
+    use super::{Format, Job, LANES, fill_tiles};
     use crate::caption::blip::ops::rows::Rows;
 
     pub(super) fn values(count: usize, seed: u32) -> Vec<f32> {

@@ -62,6 +62,17 @@ impl<'a> Rows<'a> {
         &self.data[..self.count * self.width]
     }
 
+    /// The values of each column, one column after the other.
+    pub(super) fn transposed(self) -> Vec<f32> {
+        let mut columns = vec![0.0; self.count * self.width];
+        for (index, row) in self.iter().enumerate() {
+            for (value, column) in row.iter().zip(columns.chunks_exact_mut(self.count)) {
+                column[index] = *value;
+            }
+        }
+        columns
+    }
+
     #[inline(always)]
     pub(super) fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.stride..][..self.width]

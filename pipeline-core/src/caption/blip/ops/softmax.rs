@@ -25,14 +25,25 @@ pub(super) fn softmax_row(row: &mut [f32], scale: f32) {
     vectorised(
         #[inline(always)]
         || {
+            let share = powers(row, scale);
+            row.iter_mut().for_each(|v| *v *= share);
+        },
+    );
+}
+
+/// Softmax of `row · scale` but for its last step, the product with the factor that is returned.
+#[inline(always)]
+pub(super) fn powers(row: &mut [f32], scale: f32) -> f32 {
+    vectorised(
+        #[inline(always)]
+        || {
             let largest = largest(row, |v| v);
             for v in row.iter_mut() {
                 *v = exp((*v - largest) * scale);
             }
-            let factor = 1.0 / sum::<f32>(row, |v| v);
-            row.iter_mut().for_each(|v| *v *= factor);
+            1.0 / sum::<f32>(row, |v| v)
         },
-    );
+    )
 }
 
 pub(super) fn by_tensor_ops(x: &Tensor, scale: f32) -> Result<Tensor> {

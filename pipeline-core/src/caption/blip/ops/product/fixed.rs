@@ -31,10 +31,10 @@ const LONGEST: f32 = 46_000.0;
 const PAIRS: usize = LANES / 2;
 
 /// Rows in 16 bits, weights in those of `W`.
-pub(in super::super) struct Fixed<W>(PhantomData<W>);
+pub(super) struct Fixed<W>(PhantomData<W>);
 
 /// What weights are kept in.
-pub(in super::super) trait Weight: Pod + Into<i16> + Send + Sync {
+pub(super) trait Weight: Pod + Into<i16> + Send + Sync {
     /// The largest; its negative is the smallest, so that two products fit into 32 bits.
     const LARGEST: f32;
 

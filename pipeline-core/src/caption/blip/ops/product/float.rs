@@ -11,7 +11,7 @@ use crate::caption::lanes::dispatch;
 /// Positions of a block whose instructions stand one after the other: counting them costs a twentieth of the time.
 const UNROLLED: usize = 4;
 
-pub(in super::super) struct Float;
+pub(super) struct Float;
 
 thread_local! {
     static ROOM: Cell<Room<[f32; LANES], [f32; LANES]>> = Cell::default();

@@ -1,4 +1,4 @@
-//! Layers' weights, laid out.
+//! The right sides of products, laid out.
 
 use std::array::from_fn;
 use std::ops::Range;
@@ -7,11 +7,30 @@ use pulp::bytemuck::Zeroable;
 
 use super::super::rows::Rows;
 use super::super::share::{each, grown};
-use super::{Format, Job, LANES, TILE, fill_tiles};
+use super::{Fixed, Float, Format, Job, LANES, TILE, fill_tiles};
 use crate::caption::lanes::vectorised;
 
-/// A layer's weights and summands, laid out.
-pub(in super::super) struct Panels<F: Format> {
+/// What the CPU keeps the right side of a product in: a layer's weights, or what attention remembers.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super::super) enum Kept {
+    F32,
+    I16,
+    I8,
+}
+
+impl Kept {
+    /// Lays out `weights`, a row for each output, and `bias`, a summand for each or none.
+    pub(in super::super) fn lay_out(self, weights: Rows<'_>, bias: &[f32]) -> Box<dyn Layout> {
+        match self {
+            Self::F32 => Box::new(Panels::<Float>::new(weights, bias)),
+            Self::I16 => Box::new(Panels::<Fixed<i16>>::new(weights, bias)),
+            Self::I8 => Box::new(Panels::<Fixed<i8>>::new(weights, bias)),
+        }
+    }
+}
+
+/// A right side and summands for its outputs.
+struct Panels<F: Format> {
     blocks: Vec<F::Right>,
     scales: Vec<[f32; LANES]>,
     bias: Vec<[f32; LANES]>,
@@ -20,7 +39,7 @@ pub(in super::super) struct Panels<F: Format> {
     out: usize,
 }
 
-/// A layer laid out in some format.
+/// A right side laid out in some format.
 pub(in super::super) trait Layout: Send + Sync {
     /// The length of the rows that go in.
     fn width(&self) -> usize;
@@ -31,7 +50,8 @@ pub(in super::super) trait Layout: Send + Sync {
     /// The number of panels.
     fn panels(&self) -> usize;
 
-    /// `x · weightsᵀ + bias` of some panels' outputs, into the rows of `y`, on this thread.
+    /// `x · weightsᵀ + bias` of some panels' outputs, on this thread. `y` has as many rows as `x`; what they have beyond
+    /// the outputs stays as it is.
     fn multiply(&self, x: Rows<'_>, panels: Range<usize>, y: &mut [f32]);
 
     /// Appends the weights of one output.
@@ -39,8 +59,7 @@ pub(in super::super) trait Layout: Send + Sync {
 }
 
 impl<F: Format> Panels<F> {
-    /// `weights` has a row for each output.
-    pub(in super::super) fn new(weights: Rows<'_>, bias: &[f32]) -> Self {
+    fn new(weights: Rows<'_>, bias: &[f32]) -> Self {
         let (out, width) = (weights.count, weights.width);
         let (blocks, scales) = lay_out::<F>(weights);
         let mut padded = bias.to_vec();
@@ -53,6 +72,15 @@ impl<F: Format> Panels<F> {
             width,
             out,
         }
+    }
+
+    /// A row's outputs of a panel.
+    // Called in vectorised code, where only what is inlined has the vectors.
+    #[inline(always)]
+    fn values(&self, sum: &F::Sum, row_scale: f32, panel: usize) -> [f32; LANES] {
+        let sums = F::values(sum, row_scale, &self.scales[panel]);
+        let bias = &self.bias[panel];
+        from_fn(|lane| sums[lane] + bias[lane])
     }
 }
 
@@ -93,29 +121,27 @@ impl<F: Format> Layout for Panels<F> {
             sums,
         });
         let out = self.out.min(panels.end * LANES) - panels.start * LANES;
-        let (scales, bias) = (&self.scales[panels.clone()], &self.bias[panels.clone()]);
-        let count = panels.len();
+        let (count, stride) = (panels.len(), y.len() / rows);
         vectorised(
             #[inline(always)]
             || {
                 let tiles = sums
                     .chunks(TILE * count)
                     .zip(room.scales.chunks(TILE))
-                    .zip(y.chunks_mut(TILE * out));
+                    .zip(y.chunks_mut(TILE * stride));
                 for ((sums, row_scales), y) in tiles {
-                    for (row, (y, row_scale)) in y.chunks_exact_mut(out).zip(row_scales).enumerate()
+                    for (row, (y, row_scale)) in
+                        y.chunks_exact_mut(stride).zip(row_scales).enumerate()
                     {
-                        let values = |panel: usize| -> [f32; LANES] {
-                            let sum = &sums[panel * row_scales.len() + row];
-                            let sums = F::values(sum, *row_scale, &scales[panel]);
-                            from_fn(|lane| sums[lane] + bias[panel][lane])
-                        };
-                        let (whole, rest) = y.as_chunks_mut();
+                        let sum = |panel: usize| &sums[panel * row_scales.len() + row];
+                        let (whole, rest) = y[..out].as_chunks_mut();
                         for (panel, y) in whole.iter_mut().enumerate() {
-                            *y = values(panel);
+                            *y = self.values(sum(panel), *row_scale, panels.start + panel);
                         }
                         if !rest.is_empty() {
-                            rest.copy_from_slice(&values(whole.len())[..rest.len()]);
+                            let panel = whole.len();
+                            let last = self.values(sum(panel), *row_scale, panels.start + panel);
+                            rest.copy_from_slice(&last[..rest.len()]);
                         }
                     }
                 }
@@ -126,9 +152,7 @@ impl<F: Format> Layout for Panels<F> {
 }
 
 /// Lays out weights, a row for each output, in panels. Returns their blocks, and what to multiply their sums by.
-pub(in super::super) fn lay_out<F: Format>(
-    weights: Rows<'_>,
-) -> (Vec<F::Right>, Vec<[f32; LANES]>) {
+pub(super) fn lay_out<F: Format>(weights: Rows<'_>) -> (Vec<F::Right>, Vec<[f32; LANES]>) {
     let depth = weights.width.div_ceil(LANES);
     let outputs: Vec<&[f32]> = weights.iter().collect();
     let panels = outputs.len().div_ceil(LANES);
