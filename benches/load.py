@@ -19,9 +19,9 @@ NAMES = ("ours", "reference")
 NUMBER = 8
 
 
-def start(name, folder, server):
+def start(name, folder, server, options=()):
     if name == "ours":
-        command = [server, "--listen", "127.0.0.1:0", "--data", folder / "data", "--max-queue", "10000000", "--log", "info,pipeline_server::api=warn"]
+        command = [server, "--listen", "127.0.0.1:0", "--data", folder / "data", "--max-queue", "10000000", "--log", "info,pipeline_server::api=warn", *options]
     else:
         command = [sys.executable, "-m", "uvicorn", "--app-dir", ROOT / "benches", "reference_service:app", "--port", "0", "--no-access-log"]
     log = folder / "log"
