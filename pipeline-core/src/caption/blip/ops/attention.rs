@@ -38,11 +38,14 @@ impl Memory {
         let kind = if kv.device().is_cpu() {
             let lay_out = |[kv]: [Rows<'_>; 1]| {
                 let width = kv.width / 2 / heads;
-                let head = |head| {
+                let mut laid_out: Vec<Option<Head>> = (0..heads).map(|_| None).collect();
+                let pieces = laid_out.iter_mut().enumerate().collect();
+                each(pieces, kv.count * kv.width, |(head, laid_out)| {
                     let keys = kv.columns(head * width, width);
-                    Head::new(keys, kv.columns((heads + head) * width, width), kept)
-                };
-                (0..heads).map(head).collect()
+                    let values = kv.columns((heads + head) * width, width);
+                    *laid_out = Some(Head::new(keys, values, kept));
+                });
+                laid_out.into_iter().flatten().collect()
             };
             Kind::LaidOut(read([kv], lay_out)?)
         } else {
