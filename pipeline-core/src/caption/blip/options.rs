@@ -26,8 +26,8 @@ pub enum Precision {
     #[default]
     Full,
     /// Integers with a scale for each row and each output, on the CPU: of 16 bits, and of 8 for some of the
-    /// decoder's weights and for keys and values. Half the memory and less time, for captions that differ now and then. Elsewhere the same as
-    /// `Full`.
+    /// decoder's weights and for keys and values. Half the memory and less time, for captions that differ now and
+    /// then. Elsewhere the same as `Full`.
     Fast,
 }
 

@@ -208,7 +208,7 @@ mod tests {
             qkv.narrow(1, 0, 32).unwrap(),
             qkv.narrow(1, 32, 64).unwrap(),
         );
-        for kept in [Kept::F32, Kept::I16] {
+        for kept in [Kept::F32, Kept::I16, Kept::I8] {
             let memory = Memory::new(&kv, 4, kept).unwrap();
             let expected = memory.attend(&q).unwrap();
             assert_close(&self_attention(&qkv, 4, kept).unwrap(), &expected, 0.0);

@@ -1,4 +1,4 @@
-//! Matrix products whose right side is known beforehand: weights, laid out for the processor once.
+//! Matrix products whose right side is laid out for the processor once: weights, or what attention remembers.
 //!
 //! Weights lie in panels of 16 outputs, rows in tiles of twelve. As much of a tile and of neighbouring panels is computed
 //! at a time as has all its sums in the processor's vector registers: six rows and one panel with AVX2 (12 vectors of
